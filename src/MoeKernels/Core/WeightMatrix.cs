@@ -1,0 +1,134 @@
+using System.Diagnostics;
+
+namespace MoeKernels;
+
+/// <summary>How the elements of a <see cref="WeightMatrix"/> are stored. Nothing is widened in memory.</summary>
+public enum WeightFormat
+{
+    /// <summary>IEEE 754 single precision, 4 bytes an element.</summary>
+    F32,
+
+    /// <summary>IEEE 754 half precision, 2 bytes an element.</summary>
+    F16,
+
+    /// <summary>The upper half of a single, 2 bytes an element.</summary>
+    BF16,
+
+    /// <summary>8-bit e4m3 (finite, no infinities) with one fp32 scale per block of rows and columns.</summary>
+    F8E4M3,
+
+    /// <summary>OCP MXFP4: blocks of 32 e2m1 values, low nibble first, one e8m0 scale byte per block.</summary>
+    MxFp4,
+}
+
+/// <summary>
+/// A borrowed view of a row-major weight matrix [rows × columns] in its stored format; one row is one output of
+/// <c>y = W x</c>. It owns nothing: whoever made it keeps the memory alive.
+/// </summary>
+/// <remarks>Rows may be strided, so that interleaved gate/up rows and one expert of a fused tensor are views too.</remarks>
+[DebuggerDisplay("{Format} [{Rows} x {Columns}]")]
+public readonly unsafe struct WeightMatrix
+{
+    /// <summary>Describes a matrix without scales.</summary>
+    /// <param name="format">F32, F16 or BF16.</param>
+    /// <param name="data">First element of the first row; any alignment.</param>
+    /// <param name="rows">Outputs.</param>
+    /// <param name="columns">Inputs.</param>
+    /// <param name="rowBytes">Distance between rows in bytes.</param>
+    public WeightMatrix(WeightFormat format, void* data, int rows, int columns, nint rowBytes)
+        : this(format, data, rows, columns, rowBytes, null, 0, 0, 1, 1)
+    {
+    }
+
+    private WeightMatrix(
+        WeightFormat format,
+        void* data,
+        int rows,
+        int columns,
+        nint rowBytes,
+        void* scales,
+        nint scaleRowBytes,
+        int firstRow,
+        int blockRows,
+        int blockColumns)
+    {
+        Format = format;
+        Data = (byte*)data;
+        Rows = rows;
+        Columns = columns;
+        RowBytes = rowBytes;
+        Scales = (byte*)scales;
+        ScaleRowBytes = scaleRowBytes;
+        FirstRow = firstRow;
+        BlockRows = blockRows;
+        BlockColumns = blockColumns;
+    }
+
+    /// <summary>Storage of the elements.</summary>
+    public WeightFormat Format { get; }
+
+    /// <summary>First byte of the first row.</summary>
+    public byte* Data { get; }
+
+    /// <summary>Number of outputs.</summary>
+    public int Rows { get; }
+
+    /// <summary>Number of inputs.</summary>
+    public int Columns { get; }
+
+    /// <summary>Distance between two rows in bytes.</summary>
+    public nint RowBytes { get; }
+
+    /// <summary>First scale: fp32 per block for <see cref="WeightFormat.F8E4M3"/>, one e8m0 byte per 32 columns for
+    /// <see cref="WeightFormat.MxFp4"/>, otherwise null.</summary>
+    public byte* Scales { get; }
+
+    /// <summary>Distance between two rows of scales in bytes.</summary>
+    public nint ScaleRowBytes { get; }
+
+    /// <summary>Row of the whole stored tensor that row 0 of this view is: fp8 scale blocks count from there.</summary>
+    public int FirstRow { get; }
+
+    /// <summary>Rows that share one fp8 scale.</summary>
+    public int BlockRows { get; }
+
+    /// <summary>Columns that share one scale.</summary>
+    public int BlockColumns { get; }
+
+    /// <summary>Describes an fp8 matrix with one fp32 scale per <paramref name="blockRows"/> × <paramref name="blockColumns"/>
+    /// block, blocks at the edges ragged: <c>w[r, c] = fp8[r, c] * scales[r / blockRows, c / blockColumns]</c>.</summary>
+    public static WeightMatrix F8(
+        void* data, int rows, int columns, float* scales, int blockRows, int blockColumns) =>
+        new(WeightFormat.F8E4M3, data, rows, columns, columns, scales,
+            (nint)sizeof(float) * ((columns + blockColumns - 1) / blockColumns), 0, blockRows, blockColumns);
+
+    /// <summary>Describes an MXFP4 matrix: 16 bytes per 32 columns and one scale byte each.</summary>
+    /// <param name="data">Blocks, [rows × columns / 32 × 16].</param>
+    /// <param name="rows">Outputs.</param>
+    /// <param name="columns">Inputs, a multiple of 32.</param>
+    /// <param name="scales">e8m0 scales, [rows × columns / 32].</param>
+    public static WeightMatrix Mx4(void* data, int rows, int columns, byte* scales) =>
+        new(WeightFormat.MxFp4, data, rows, columns, columns / 2, scales, columns / 32, 0, 1, 32);
+
+    /// <summary>First byte of a row.</summary>
+    public byte* Row(int row) => Data + (row * RowBytes);
+
+    /// <summary>The view of <paramref name="rows"/> consecutive rows from <paramref name="first"/>.</summary>
+    public WeightMatrix Slice(int first, int rows) => View(first, rows, 1);
+
+    /// <summary>The view of every second row from <paramref name="first"/> (0 or 1): one half of interleaved gate/up rows.</summary>
+    /// <exception cref="MoeUnsupportedException">The format has scales shared by several rows.</exception>
+    public WeightMatrix EverySecondRow(int first) =>
+        Format == WeightFormat.F8E4M3
+            ? throw new MoeUnsupportedException("interleaved rows in a block-scaled fp8 tensor")
+            : View(first, (Rows - first + 1) / 2, 2);
+
+    private WeightMatrix View(int first, int rows, int step)
+    {
+        Debug.Assert(first >= 0 && rows >= 0 && first + ((rows - 1) * step) < Rows);
+        byte* scales = Format == WeightFormat.MxFp4 ? Scales + (first * ScaleRowBytes) : Scales;
+        return new(Format, Row(first), rows, Columns, RowBytes * step, scales,
+            Format == WeightFormat.MxFp4 ? ScaleRowBytes * step : ScaleRowBytes,
+            FirstRow + first, BlockRows, BlockColumns);
+    }
+}
