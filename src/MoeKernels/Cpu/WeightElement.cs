@@ -1,0 +1,51 @@
+namespace MoeKernels.Cpu;
+
+/// <summary>The exact single-precision value of one stored weight: the scalar definition of every weight format.</summary>
+internal static unsafe class WeightElement
+{
+    private static ReadOnlySpan<float> Fp4 => [0f, 0.5f, 1f, 1.5f, 2f, 3f, 4f, 6f, -0f, -0.5f, -1f, -1.5f, -2f, -3f, -4f, -6f];
+
+    /// <summary>Value of <c>w[row, column]</c>; fp8 is the decoded value times its block's scale, rounded once.</summary>
+    public static float Get(in WeightMatrix w, int row, int column)
+    {
+        byte* data = w.Row(row);
+        switch (w.Format)
+        {
+            case WeightFormat.F32:
+                return ((float*)data)[column];
+            case WeightFormat.F16:
+                return (float)((Half*)data)[column];
+            case WeightFormat.BF16:
+                return BitConverter.UInt32BitsToSingle((uint)((ushort*)data)[column] << 16);
+            case WeightFormat.F8E4M3:
+                byte* scales = w.Scales + ((w.FirstRow + row) / w.BlockRows * w.ScaleRowBytes);
+                return Fp8(data[column]) * ((float*)scales)[column / w.BlockColumns];
+            case WeightFormat.MxFp4:
+                int code = (data[column >> 1] >> (4 * (column & 1))) & 15;
+                return Fp4[code] * PowerOfTwo(w.Scales[(row * w.ScaleRowBytes) + (column / 32)]);
+            default:
+                throw new MoeUnsupportedException($"weight format {w.Format}");
+        }
+    }
+
+    /// <summary>Value of an e4m3 byte: exponent bias 7, subnormals, NaN at 0x7F and 0xFF, no infinities.</summary>
+    public static float Fp8(byte code)
+    {
+        int exponent = (code >> 3) & 15;
+        int mantissa = code & 7;
+        if ((code & 0x7F) == 0x7F)
+            return float.NaN;
+        float magnitude = exponent == 0
+            ? mantissa * (1f / 512)
+            : BitConverter.Int32BitsToSingle(((exponent + 120) << 23) | (mantissa << 20));
+        return (code & 0x80) != 0 ? -magnitude : magnitude;
+    }
+
+    /// <summary>Value of an e8m0 byte, <c>2^(s - 127)</c>; 0xFF is NaN and 0 the subnormal 2^-127.</summary>
+    public static float PowerOfTwo(byte scale) => scale switch
+    {
+        255 => float.NaN,
+        0 => BitConverter.Int32BitsToSingle(1 << 22),
+        _ => BitConverter.Int32BitsToSingle(scale << 23),
+    };
+}
