@@ -1,0 +1,127 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
+
+namespace MoeKernels.Formats;
+
+/// <summary>
+/// The weights of a model folder: <c>model.safetensors</c>, the shards of <c>model.safetensors.index.json</c>, or every
+/// <c>*.safetensors</c> file where neither exists. Files are mapped, so that memory in use is the pages touched.
+/// </summary>
+/// <remarks>Thread-safe. Pointers handed out inside the library live as long as the checkpoint or a lease on it.</remarks>
+public sealed partial class Checkpoint : IDisposable
+{
+    private readonly SafetensorsFile[] _files;
+    private readonly Dictionary<string, Tensor> _tensors = new(StringComparer.Ordinal);
+    private readonly FilesHandle _handle;
+
+    private Checkpoint(string folder, SafetensorsFile[] files)
+    {
+        Folder = folder;
+        _files = files;
+        _handle = new FilesHandle(files, _widenedScales);
+        foreach (SafetensorsFile file in files)
+        {
+            foreach (TensorInfo info in file.Tensors.Values)
+                Add(file, info);
+        }
+    }
+
+    /// <summary>The model folder as it was given.</summary>
+    public string Folder { get; }
+
+    /// <summary>Paths of the open files.</summary>
+    public IReadOnlyList<string> Files => Array.ConvertAll(_files, file => file.Path);
+
+    /// <summary>Names of all tensors.</summary>
+    public IReadOnlyCollection<string> Names => _tensors.Keys;
+
+    /// <summary>Bytes of all tensors together.</summary>
+    public long ByteLength => _tensors.Values.Sum(tensor => tensor.ByteLength);
+
+    /// <summary>Maps the weight files of a folder and checks their headers and the index.</summary>
+    /// <param name="folder">Path of the model folder.</param>
+    /// <exception cref="MoeFormatException">A file is missing, not valid, or contradicts the index.</exception>
+    /// <exception cref="MoeUnsupportedException">The folder holds weights in another format only.</exception>
+    public static Checkpoint Open(string folder)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        CheckpointIndex index = CheckpointIndex.Find(folder);
+        var files = new List<SafetensorsFile>();
+        try
+        {
+            foreach (string path in index.Files)
+                files.Add(SafetensorsFile.Open(path));
+
+            var checkpoint = new Checkpoint(folder, [.. files]);
+            index.Check(checkpoint);
+            return checkpoint;
+        }
+        catch
+        {
+            files.ForEach(file => file.Dispose());
+            throw;
+        }
+    }
+
+    /// <summary>Whether the checkpoint has a tensor of that name.</summary>
+    /// <exception cref="ObjectDisposedException">The checkpoint was disposed.</exception>
+    public bool Contains(string name) => TryGet(name, out _);
+
+    /// <summary>Finds a tensor.</summary>
+    /// <exception cref="ObjectDisposedException">The checkpoint was disposed.</exception>
+    public bool TryGet(string name, [NotNullWhen(true)] out Tensor? tensor)
+    {
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        return _tensors.TryGetValue(name, out tensor);
+    }
+
+    /// <summary>Finds a tensor that must be there.</summary>
+    /// <exception cref="MoeFormatException">There is none; the message shows near names.</exception>
+    /// <exception cref="ObjectDisposedException">The checkpoint was disposed.</exception>
+    public Tensor Get(string name) =>
+        TryGet(name, out Tensor? tensor)
+            ? tensor
+            : throw new MoeFormatException(
+                Folder, Shown.Short(name), $"the tensor is missing{Shown.NearNames(_tensors.Keys, name)}");
+
+    /// <summary>Releases the mappings, at once or when the last lease ends. May be called again.</summary>
+    public void Dispose() => _handle.Dispose();
+
+    /// <summary>Keeps every pointer valid for a scope, even when another thread disposes the checkpoint.</summary>
+    /// <exception cref="ObjectDisposedException">The checkpoint was disposed before.</exception>
+    internal MappingLease Lease() => new(_handle);
+
+    private void Add(SafetensorsFile file, TensorInfo info)
+    {
+        if (!_tensors.TryAdd(info.Name, new Tensor(file, info)))
+            throw new MoeFormatException(
+                file.Path, Shown.Short(info.Name), $"the tensor is also in {_tensors[info.Name].FilePath}");
+    }
+
+    /// <summary>All memory behind one reference count, so that a lease costs the same for 1 and for 163 shards.</summary>
+    private sealed class FilesHandle : SafeHandle
+    {
+        private readonly SafetensorsFile[] _files;
+        private readonly ConcurrentDictionary<string, Lazy<NativeBuffer>> _copies;
+
+        internal FilesHandle(SafetensorsFile[] files, ConcurrentDictionary<string, Lazy<NativeBuffer>> copies)
+            : base(nint.Zero, ownsHandle: true)
+        {
+            _files = files;
+            _copies = copies;
+            SetHandle(1);
+        }
+
+        public override bool IsInvalid => handle == nint.Zero;
+
+        protected override bool ReleaseHandle()
+        {
+            Array.ForEach(_files, file => file.Dispose());
+            foreach (Lazy<NativeBuffer> copy in _copies.Values)
+                copy.Value.Dispose();
+
+            return true;
+        }
+    }
+}

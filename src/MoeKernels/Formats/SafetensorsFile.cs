@@ -1,0 +1,136 @@
+using System.Buffers.Binary;
+using System.IO.MemoryMappedFiles;
+using Microsoft.Win32.SafeHandles;
+
+namespace MoeKernels.Formats;
+
+/// <summary>
+/// A safetensors file, mapped into memory: nothing is read but the header until a tensor is touched, and clean pages
+/// go back to the system when memory is short.
+/// </summary>
+/// <remarks>
+/// Thread-safe. Do not truncate or overwrite a file in place while it is open: the pages are the file.
+/// Source: https://huggingface.co/docs/safetensors, whose reference implementation refuses the same files.
+/// </remarks>
+public sealed class SafetensorsFile : IDisposable
+{
+    private readonly SafeMemoryMappedViewHandle _view;
+    private readonly unsafe byte* _start;
+
+    private unsafe SafetensorsFile(string path, long length, SafeMemoryMappedViewHandle view)
+    {
+        Path = path;
+        ByteLength = length;
+        _view = view;
+        _start = (byte*)view.DangerousGetHandle();
+        SafetensorsHeader header = ReadHeader();
+        Tensors = header.Tensors;
+        Metadata = header.Metadata;
+    }
+
+    /// <summary>Path as it was given.</summary>
+    public string Path { get; }
+
+    /// <summary>Length of the file in bytes.</summary>
+    public long ByteLength { get; }
+
+    /// <summary>Tensors by name.</summary>
+    public IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
+
+    /// <summary>The strings of <c>__metadata__</c>; often <c>format: pt</c>.</summary>
+    public IReadOnlyDictionary<string, string> Metadata { get; }
+
+    /// <summary>The mapping; a lease on it keeps the pages while another thread disposes the file.</summary>
+    internal SafeMemoryMappedViewHandle View => _view;
+
+    /// <summary>Maps a file and checks its header.</summary>
+    /// <param name="path">Path of the file.</param>
+    /// <exception cref="MoeFormatException">The file is missing, unreadable, truncated or its header is not valid.</exception>
+    public static SafetensorsFile Open(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        SafeMemoryMappedViewHandle view = Map(path, out long length);
+        try
+        {
+            return new SafetensorsFile(path, length, view);
+        }
+        catch
+        {
+            view.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Copies part of a tensor's bytes.</summary>
+    /// <param name="tensor">An entry of <see cref="Tensors"/>.</param>
+    /// <param name="byteOffset">First byte to copy, counted from the start of the tensor.</param>
+    /// <param name="destination">Takes its own length in bytes.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The range leaves the tensor.</exception>
+    /// <exception cref="ObjectDisposedException">The file was disposed.</exception>
+    public unsafe void Read(TensorInfo tensor, long byteOffset, Span<byte> destination)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        ArgumentOutOfRangeException.ThrowIfNegative(byteOffset);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(byteOffset, tensor.ByteLength - destination.Length);
+        using MappingLease lease = new(_view);
+        new ReadOnlySpan<byte>(DataPointer(tensor) + byteOffset, destination.Length).CopyTo(destination);
+    }
+
+    /// <summary>Releases the mapping, at once or when the last lease ends. May be called again.</summary>
+    public void Dispose() => _view.Dispose();
+
+    /// <summary>First byte of a tensor, any alignment; valid while the file or a lease on it is held.</summary>
+    /// <exception cref="ArgumentException">The tensor is of another file.</exception>
+    /// <exception cref="ObjectDisposedException">The file was disposed.</exception>
+    internal unsafe byte* DataPointer(TensorInfo tensor)
+    {
+        ObjectDisposedException.ThrowIf(_view.IsClosed, this);
+        if (!Tensors.TryGetValue(tensor.Name, out TensorInfo? own) || !ReferenceEquals(own, tensor))
+            throw new ArgumentException($"'{tensor.Name}' is not a tensor of {Path}.", nameof(tensor));
+
+        return _start + tensor.Offset;
+    }
+
+    private static SafeMemoryMappedViewHandle Map(string path, out long length)
+    {
+        try
+        {
+            // Asked before opening: a pipe or device has length 0 here, and opening a pipe would wait for its writer.
+            length = new FileInfo(path).Length;
+            if (length < SafetensorsHeader.PrefixBytes)
+                throw new MoeFormatException(path, null, $"{length} bytes are too short for a safetensors file");
+
+            using MemoryMappedFile mapped = MemoryMappedFile.CreateFromFile(
+                new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0),
+                mapName: null,
+                capacity: 0,
+                MemoryMappedFileAccess.Read,
+                HandleInheritability.None,
+                leaveOpen: false);
+            return mapped.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read).SafeMemoryMappedViewHandle;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new MoeFormatException(path, null, "the file does not exist", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            throw new MoeFormatException(path, null, $"the file cannot be read: {e.Message}", e);
+        }
+    }
+
+    private unsafe SafetensorsHeader ReadHeader()
+    {
+        ulong bytes = BinaryPrimitives.ReadUInt64LittleEndian(new(_start, SafetensorsHeader.PrefixBytes));
+        if (bytes > SafetensorsHeader.MaxBytes)
+            throw new MoeFormatException(
+                Path, null, $"a header of {bytes} bytes exceeds the limit of {SafetensorsHeader.MaxBytes}: no safetensors file");
+
+        if ((long)bytes > ByteLength - SafetensorsHeader.PrefixBytes)
+            throw new MoeFormatException(
+                Path, null, $"the header takes {bytes} bytes, the file has {ByteLength}: it is truncated");
+
+        ReadOnlySpan<byte> json = new(_start + SafetensorsHeader.PrefixBytes, (int)bytes);
+        return SafetensorsHeader.Parse(Path, json, ByteLength);
+    }
+}
