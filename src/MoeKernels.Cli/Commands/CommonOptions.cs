@@ -1,0 +1,74 @@
+using System.CommandLine;
+using MoeKernels.Cli.Output;
+
+namespace MoeKernels.Cli.Commands;
+
+/// <summary>Options every command has, and how a command's work is run and its errors are reported.</summary>
+internal static class CommonOptions
+{
+    public static Option<string> Device { get; } = new("--device", "-d")
+    {
+        Description = "auto or cpu",
+        DefaultValueFactory = _ => "auto",
+        Recursive = true,
+    };
+
+    public static Option<bool> Json { get; } = new("--json")
+    {
+        Description = "Write one JSON document (or JSON lines when streaming) to stdout",
+        Recursive = true,
+    };
+
+    public static Option<bool> Quiet { get; } = new("--quiet", "-q")
+    {
+        Description = "No progress and no log",
+        Recursive = true,
+    };
+
+    /// <summary>Gives a command its work; the work's errors become one line on stderr and an exit code.</summary>
+    public static void SetWork(this Command command, Func<ParseResult, Terminal, CancellationToken, Task<int>> work) =>
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var terminal = new Terminal(parsed.GetValue(Json), parsed.GetValue(Quiet));
+            try
+            {
+                CheckDevice(parsed.GetValue(Device)!);
+                return await work(parsed, terminal, cancellation).ConfigureAwait(false);
+            }
+            catch (Exception exception) when (ExitCode(exception) is { } code)
+            {
+                terminal.EndProgress();
+                await Console.Error.WriteLineAsync(Message(exception)).ConfigureAwait(false);
+                return code;
+            }
+        });
+
+    private static void CheckDevice(string device)
+    {
+        if (device.StartsWith("cuda", StringComparison.Ordinal))
+        {
+            throw new MoeDeviceException(device, "this build has no CUDA backend; use --device cpu or auto");
+        }
+
+        if (device is not ("auto" or "cpu"))
+        {
+            throw new UsageException($"Unknown device '{device}'. Known: auto, cpu.");
+        }
+    }
+
+    private static int? ExitCode(Exception exception) => exception switch
+    {
+        OperationCanceledException => ExitCodes.Cancelled,
+        UsageException or ArgumentException => ExitCodes.Usage,
+        CheckFailedException => ExitCodes.CheckFailed,
+        MoeFormatException or MoeUnsupportedException or FileNotFoundException or DirectoryNotFoundException =>
+            ExitCodes.Unreadable,
+        MoeDeviceException => ExitCodes.DeviceMissing,
+        MoeOutOfMemoryException or OutOfMemoryException => ExitCodes.DoesNotFit,
+        MoeException or IOException or UnauthorizedAccessException => ExitCodes.Failed,
+        _ => null,
+    };
+
+    private static string Message(Exception exception) =>
+        exception is OperationCanceledException ? "Cancelled." : $"moe: {exception.Message}";
+}
