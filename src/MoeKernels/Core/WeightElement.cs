@@ -1,4 +1,4 @@
-namespace MoeKernels.Cpu;
+namespace MoeKernels;
 
 /// <summary>The exact single-precision value of one stored weight: the scalar definition of every weight format.</summary>
 internal static unsafe class WeightElement
