@@ -1,0 +1,44 @@
+namespace MoeKernels;
+
+/// <summary>Counts the users of native memory, so that disposing its owner during a call frees it when the call ends.</summary>
+/// <param name="owner">Named in <see cref="ObjectDisposedException"/>.</param>
+/// <param name="free">Runs once, when the owner is disposed and no user is left.</param>
+internal sealed class Lifetime(object owner, Action free) : IDisposable
+{
+    // The owner itself is one user.
+    private int _users = 1;
+    private int _disposed;
+
+    /// <summary>Keeps the memory until the returned lease is disposed; allocates nothing.</summary>
+    /// <exception cref="ObjectDisposedException">The owner was disposed.</exception>
+    public Lease Acquire()
+    {
+        while (true)
+        {
+            int users = Volatile.Read(ref _users);
+            ObjectDisposedException.ThrowIf(users == 0 || Volatile.Read(ref _disposed) != 0, owner);
+            if (Interlocked.CompareExchange(ref _users, users + 1, users) == users)
+                return new Lease(this);
+        }
+    }
+
+    /// <summary>Refuses new users; frees now or when the last one leaves. May be called again.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+            Release();
+    }
+
+    private void Release()
+    {
+        if (Interlocked.Decrement(ref _users) == 0)
+            free();
+    }
+
+    /// <summary>One use of the memory.</summary>
+    internal readonly ref struct Lease(Lifetime lifetime)
+    {
+        /// <summary>Ends the use.</summary>
+        public void Dispose() => lifetime.Release();
+    }
+}
