@@ -1,11 +1,11 @@
 namespace MoeKernels.Experts;
 
-/// <summary>The matrices of a layer's experts as native arrays of views, the form the kernels take. Owns the arrays, not
-/// the weights that the views show.</summary>
+/// <summary>The matrices of a layer's experts as native arrays of views, the form the kernels take. It may own
+/// the arrays, never the weights that the views show.</summary>
 /// <remarks>A dense or shared network is the same thing with one expert.</remarks>
 internal sealed unsafe class ExpertMatrices : IDisposable
 {
-    private readonly NativeBuffer _arrays;
+    private readonly NativeBuffer? _arrays;
 
     /// <summary>Makes room for the views of <paramref name="experts"/> experts; all of them must be set before use.</summary>
     /// <param name="experts">E.</param>
@@ -25,6 +25,26 @@ internal sealed unsafe class ExpertMatrices : IDisposable
         UpBias = (float**)(Up + (3 * experts));
         DownBias = UpBias + experts;
         GateBias = activation.Gated ? DownBias + experts : null;
+    }
+
+    /// <summary>Takes arrays that somebody else keeps; pointers as the properties of the same name describe them.</summary>
+    public ExpertMatrices(
+        int experts,
+        Activation activation,
+        WeightMatrix* gate,
+        WeightMatrix* up,
+        WeightMatrix* down,
+        float** gateBias,
+        float** upBias,
+        float** downBias)
+    {
+        (Experts, Activation) = (experts, activation);
+        Gate = gate;
+        Up = up;
+        Down = down;
+        GateBias = gateBias;
+        UpBias = upBias;
+        DownBias = downBias;
     }
 
     /// <summary>E.</summary>
@@ -107,6 +127,6 @@ internal sealed unsafe class ExpertMatrices : IDisposable
             GateBias[expert] = gate;
     }
 
-    /// <summary>Frees the arrays.</summary>
-    public void Dispose() => _arrays.Dispose();
+    /// <summary>Frees the arrays, unless they are somebody else's.</summary>
+    public void Dispose() => _arrays?.Dispose();
 }
