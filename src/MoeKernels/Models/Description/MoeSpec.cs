@@ -1,0 +1,85 @@
+using MoeKernels.Experts;
+using MoeKernels.Models.Execution;
+using MoeKernels.Router;
+
+namespace MoeKernels.Models.Description;
+
+/// <summary>How a fused tensor's gate and up rows lie.</summary>
+internal enum GateUpOrder
+{
+    /// <summary>All gate rows, then all up rows.</summary>
+    Concatenated,
+
+    /// <summary>Gate row, up row, gate row, ... (GPT-OSS).</summary>
+    Interleaved,
+}
+
+/// <summary>Names and layouts of a layer's routed experts. The loader takes whichever layout the files have.</summary>
+internal sealed record ExpertsSpec
+{
+    /// <summary>Module of the experts, for example <c>model.layers.0.mlp.experts</c>.</summary>
+    public required TensorName Module { get; init; }
+
+    /// <summary>Inputs and outputs of an expert.</summary>
+    public required int Hidden { get; init; }
+
+    public required int Intermediate { get; init; }
+
+    /// <summary>Names inside one expert's module: <c>gate_proj</c> or <c>w1</c>; null when not gated.</summary>
+    public string? Gate { get; init; } = "gate_proj";
+
+    public string Up { get; init; } = "up_proj";
+
+    public string Down { get; init; } = "down_proj";
+
+    /// <summary>Module of one expert under <see cref="Module"/>, <c>{0}</c> being its id.</summary>
+    public string ExpertFormat { get; init; } = "{0}";
+
+    public BiasRule Bias { get; init; }
+
+    public GateUpOrder FusedOrder { get; init; }
+
+    /// <summary>Orientation of fused tensors when the shapes cannot tell: true for [E, inputs, outputs] (Llama-4, GPT-OSS).</summary>
+    public bool? FusedIsTransposed { get; init; }
+}
+
+/// <summary>A shared expert beside the routed ones: every token passes it.</summary>
+/// <param name="Network">The network itself.</param>
+/// <param name="Gate">[1 × hidden]; its sigmoid multiplies the output when present (Qwen2-MoE, Qwen3-Next).</param>
+internal sealed record SharedExpertSpec(FeedForwardSpec Network, LinearSpec? Gate = null);
+
+/// <summary>A mixture-of-experts feed-forward layer.</summary>
+internal sealed record MoeSpec : LayerSpec
+{
+    public required RouterSpec Router { get; init; }
+
+    /// <summary>[experts × hidden], with bias where the family has one.</summary>
+    public required LinearSpec RouterLinear { get; init; }
+
+    /// <summary>Per-expert bias that takes part in choosing only (<c>e_score_correction_bias</c>).</summary>
+    public TensorName? ChoiceBias { get; init; }
+
+    /// <summary>Per-expert factor of the routing weights (<c>router_scale</c>); ones when the file lacks it.</summary>
+    public TensorName? ExpertScale { get; init; }
+
+    public required ExpertsSpec Experts { get; init; }
+
+    public required Activation Activation { get; init; }
+
+    public SharedExpertSpec? Shared { get; init; }
+
+    /// <summary>Module path under which the router's trace is recorded, in the names of transformers 5.</summary>
+    public required string TraceModule { get; init; }
+
+    /// <inheritdoc/>
+    public override long ScratchFloats(int rows, int contextLength, int threads)
+    {
+        long slots = (long)rows * Router.TopK;
+        return Workspace.Rounded((long)rows * Router.Experts)
+            + (2 * Workspace.Rounded(slots))
+            + (2 * Workspace.Rounded(slots * Experts.Hidden))
+            + Workspace.Rounded(slots * Experts.Intermediate)
+            + (Shared is null ? 0 : Workspace.Rounded((long)rows * (Experts.Hidden + 1)))
+            + (Shared?.Network.ScratchFloats(rows, contextLength, threads) ?? 0);
+    }
+}

@@ -1,0 +1,63 @@
+using MoeKernels.Cpu;
+using MoeKernels.Models.Layers;
+
+namespace MoeKernels.Models.Execution;
+
+/// <summary>A sublayer ready to run: <c>h += layer(norm(h))</c>.</summary>
+internal sealed record Sublayer(NormLayer Norm, Layer Layer);
+
+/// <summary>A stack of blocks over one residual stream [rows × hidden].</summary>
+internal sealed unsafe class Stack(string tracePrefix, Sublayer[][] blocks, NormLayer finalNorm, int hidden)
+{
+    /// <summary>Floats the stack itself takes from the workspace, on top of its largest layer.</summary>
+    public static long ScratchFloats(int rows, int hidden) => 2 * Workspace.Rounded((long)rows * hidden);
+
+    /// <summary>Runs every block on <paramref name="residual"/> in place, then the final norm.</summary>
+    /// <param name="context">The batch and its scratch memory.</param>
+    /// <param name="residual">Embedded tokens on entry, normalised output on return, [rows × hidden].</param>
+    /// <exception cref="OperationCanceledException">Cancelled between two layers; no sequence has advanced.</exception>
+    public void Forward(ForwardContext context, float* residual)
+    {
+        int rows = context.Batch.Rows;
+        long mark = context.Workspace.Mark();
+        float* normalized = context.Workspace.Take((long)rows * hidden);
+        float* result = context.Workspace.Take((long)rows * hidden);
+        for (int i = 0; i < blocks.Length; i++)
+        {
+            TraceHidden(context, i, residual, rows);
+            foreach (Sublayer sublayer in blocks[i])
+            {
+                context.Cancellation.ThrowIfCancellationRequested();
+                sublayer.Norm.Forward(context.Pool, residual, normalized, rows);
+                sublayer.Layer.Forward(context, normalized, result);
+                ResidualWork add = new(residual, result, hidden);
+                context.Pool.Run(ref add, rows);
+            }
+        }
+
+        finalNorm.Forward(context.Pool, residual, residual, rows);
+        TraceHidden(context, blocks.Length, residual, rows);
+        context.Workspace.Release(mark);
+    }
+
+    private void TraceHidden(ForwardContext context, int index, float* residual, int rows)
+    {
+        if (context.Trace is { WantsHidden: true } trace)
+        {
+            trace.Record($"{tracePrefix}hidden.{index}", new ReadOnlySpan<float>(residual, rows * hidden), rows, hidden);
+        }
+    }
+
+    /// <summary><c>h += y</c>, one item a row.</summary>
+    private readonly struct ResidualWork(float* residual, float* result, int hidden) : IWork
+    {
+        public void Execute(int begin, int end, int worker)
+        {
+            for (int row = begin; row < end; row++)
+            {
+                float* h = residual + ((nint)row * hidden);
+                Vec.Add(h, result + ((nint)row * hidden), h, hidden);
+            }
+        }
+    }
+}

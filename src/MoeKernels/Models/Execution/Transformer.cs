@@ -1,0 +1,156 @@
+using MoeKernels.Cpu;
+using MoeKernels.Formats;
+using MoeKernels.Models.Description;
+using MoeKernels.Models.KvCache;
+using MoeKernels.Models.Layers;
+using MoeKernels.Models.Loading;
+
+namespace MoeKernels.Models.Execution;
+
+/// <summary>A loaded model: weights and the order of computation. Immutable; any number of threads may run it at a time,
+/// each with its own <see cref="ForwardContext"/> and sequences.</summary>
+internal sealed unsafe class Transformer : IDisposable
+{
+    private readonly ModelMemory _memory;
+    private readonly TokenEmbedding _embedding;
+    private readonly Stack _decoder;
+    private readonly LinearWeights _head;
+    private readonly Layer[] _stateful;
+
+    /// <summary>Takes over the loaded parts.</summary>
+    /// <param name="description">What the parts were built from.</param>
+    /// <param name="memory">Owner of everything they point to; disposed with the model.</param>
+    /// <param name="parts">Embedding, stack and head.</param>
+    public Transformer(ModelDescription description, ModelMemory memory, TransformerParts parts)
+    {
+        Description = description;
+        _memory = memory;
+        (_embedding, _decoder, _head, _stateful) = (parts.Embedding, parts.Decoder, parts.Head, parts.Stateful);
+    }
+
+    /// <summary>The model as data.</summary>
+    public ModelDescription Description { get; }
+
+    /// <summary>Bytes of weights that are copies rather than views of the files.</summary>
+    public long CopiedBytes => _memory.CopiedBytes;
+
+    /// <summary>An empty sequence.</summary>
+    /// <param name="contextLength">Most positions it will hold.</param>
+    /// <exception cref="MoeOutOfMemoryException">The caches do not fit the memory.</exception>
+    public SequenceState CreateSequence(int contextLength)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(contextLength);
+        var states = new List<LayerState>(_stateful.Length);
+        try
+        {
+            foreach (Layer layer in _stateful)
+                states.Add(layer.CreateState(contextLength)!);
+        }
+        catch
+        {
+            states.ForEach(state => state.Dispose());
+            throw;
+        }
+
+        return new SequenceState([.. states], contextLength);
+    }
+
+    /// <summary>Floats of the workspace that a forward call needs at most.</summary>
+    /// <param name="rows">Rows of the largest batch.</param>
+    /// <param name="contextLength">Longest context of a sequence in it.</param>
+    /// <param name="threads">Workers of the pool.</param>
+    public long ScratchFloats(int rows, int contextLength, int threads) =>
+        ScratchFloats(Description, rows, contextLength, threads);
+
+    /// <inheritdoc cref="ScratchFloats(int, int, int)"/>
+    public static long ScratchFloats(ModelDescription description, int rows, int contextLength, int threads)
+    {
+        long largest = description.Decoder.Blocks.Max(block => block.Sublayers.Max(
+            sublayer => sublayer.Layer.ScratchFloats(rows, contextLength, threads)));
+        long head = Workspace.Rounded((long)rows * description.Hidden);
+        return head + Math.Max(Stack.ScratchFloats(rows, description.Hidden) + largest, head);
+    }
+
+    /// <summary>Computes the next tokens of the batch's sequences and advances these.</summary>
+    /// <param name="context">Threads, workspace and the batch; <see cref="ForwardBatch.Rows"/> counts the tokens.</param>
+    /// <param name="tokens">Token ids of all rows.</param>
+    /// <param name="rows">Which rows' logits are wanted.</param>
+    /// <param name="logits">Receives them, [rows × vocabulary]; longer spans are allowed.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A token id is not in the vocabulary.</exception>
+    /// <exception cref="ArgumentException">The tokens are not as many as the batch's rows, or the logits do not fit.</exception>
+    /// <exception cref="MoeNonFiniteException">A router met NaN or infinity.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled between two layers.</exception>
+    /// <exception cref="ObjectDisposedException">The model was disposed.</exception>
+    /// <remarks>After an exception every sequence is where it was before.</remarks>
+    public void Forward(ForwardContext context, ReadOnlySpan<int> tokens, LogitRows rows, Span<float> logits)
+    {
+        CheckArguments(context.Batch, tokens, rows, logits.Length);
+        using MappingLease lease = new(_memory);
+        long mark = context.Workspace.Mark();
+        try
+        {
+            float* hidden = context.Workspace.Take((long)tokens.Length * Description.Hidden);
+            _embedding.Forward(context.Pool, tokens, hidden);
+            _decoder.Forward(context, hidden);
+            fixed (float* target = logits)
+                Head(context, hidden, rows, target);
+        }
+        finally
+        {
+            context.Workspace.Release(mark);
+        }
+
+        foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
+            sequence.State.Advance(sequence.Rows);
+    }
+
+    public void Dispose() => _memory.Dispose();
+
+    /// <summary>Logits that a call writes.</summary>
+    public long LogitCount(ForwardBatch batch, LogitRows rows) => Description.VocabularySize * rows switch
+    {
+        LogitRows.None => 0L,
+        LogitRows.Last => batch.Sequences.Length,
+        _ => batch.Rows,
+    };
+
+    private void CheckArguments(ForwardBatch batch, ReadOnlySpan<int> tokens, LogitRows rows, int logits)
+    {
+        if (tokens.Length != batch.Rows)
+            throw new ArgumentException($"{tokens.Length} tokens for a batch of {batch.Rows} rows.", nameof(tokens));
+        if (logits < LogitCount(batch, rows))
+            throw new ArgumentException($"{LogitCount(batch, rows)} logits do not fit {logits} floats.", nameof(logits));
+        foreach (int token in tokens)
+        {
+            if ((uint)token >= (uint)Description.VocabularySize)
+            {
+                throw new ArgumentOutOfRangeException(
+                    nameof(tokens), token, $"Token ids are below the vocabulary size of {Description.VocabularySize}.");
+            }
+        }
+    }
+
+    private void Head(ForwardContext context, float* hidden, LogitRows rows, float* logits)
+    {
+        int count = context.Batch.Rows;
+        if (rows == LogitRows.None)
+            return;
+        if (rows == LogitRows.Last)
+        {
+            float* last = context.Workspace.Take((long)context.Batch.Sequences.Length * Description.Hidden);
+            count = 0;
+            foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
+            {
+                nint row = sequence.FirstRow + sequence.Rows - 1;
+                new ReadOnlySpan<float>(hidden + (row * Description.Hidden), Description.Hidden)
+                    .CopyTo(new(last + ((nint)count++ * Description.Hidden), Description.Hidden));
+            }
+
+            hidden = last;
+        }
+
+        if (Description.HeadInputScale != 1)
+            Vec.Scale(hidden, Description.HeadInputScale, hidden, count * Description.Hidden);
+        _head.Forward(context.Pool, hidden, count, logits);
+    }
+}

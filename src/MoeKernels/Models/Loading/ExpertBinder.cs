@@ -1,0 +1,139 @@
+using MoeKernels.Formats;
+using MoeKernels.Models.Description;
+
+namespace MoeKernels.Models.Loading;
+
+/// <summary>Binds routed experts from any layout: one tensor per expert and matrix (A), fused with inputs before outputs
+/// (B, released by Llama-4 and GPT-OSS), fused with outputs before inputs (C, saved by transformers 5), or MXFP4 blocks.</summary>
+/// <remarks>A and C are views. B is transposed once into owned memory, in its stored width.</remarks>
+internal sealed unsafe class ExpertBinder
+{
+    private const string GateUpName = ".gate_up_proj";
+    private const string DownName = ".down_proj";
+
+    private readonly WeightBinder _binder;
+    private readonly ExpertsSpec _spec;
+    private readonly int _experts;
+    private readonly TensorName _gateUp;
+    private readonly TensorName _down;
+
+    private ExpertBinder(WeightBinder binder, ExpertsSpec spec, int experts)
+    {
+        (_binder, _spec, _experts) = (binder, spec, experts);
+        _gateUp = spec.Module.With(GateUpName);
+        _down = spec.Module.With(DownName);
+    }
+
+    /// <summary>Binds the experts of one layer.</summary>
+    /// <exception cref="MoeFormatException">A tensor is missing, has another shape or type, or could be read both ways.</exception>
+    public static ExpertWeights Bind(WeightBinder binder, ExpertsSpec spec, int experts)
+    {
+        var experter = new ExpertBinder(binder, spec, experts);
+        return spec.Gate is not null && binder.Has(experter._gateUp) ? experter.Fused() : experter.PerExpert();
+    }
+
+    private ExpertWeights PerExpert() => new()
+    {
+        Count = _experts,
+        Gate = _spec.Gate is null ? null : PerExpert(_spec.Gate, _spec.Intermediate, _spec.Hidden),
+        Up = PerExpert(_spec.Up, _spec.Intermediate, _spec.Hidden),
+        Down = PerExpert(_spec.Down, _spec.Hidden, _spec.Intermediate),
+        GateBias = _spec.Gate is null ? null : PerExpertBias(_spec.Gate, _spec.Intermediate),
+        UpBias = PerExpertBias(_spec.Up, _spec.Intermediate),
+        DownBias = PerExpertBias(_spec.Down, _spec.Hidden),
+    };
+
+    private TensorName InExpert(int expert, string name) =>
+        _spec.Module.With($".{_spec.ExpertFormat.Replace("{0}", $"{expert}", StringComparison.Ordinal)}.{name}");
+
+    private WeightMatrix* PerExpert(string name, int rows, int columns)
+    {
+        var views = new WeightMatrix[_experts];
+        for (int e = 0; e < _experts; e++)
+            views[e] = _binder.Matrix(InExpert(e, name).With(".weight"), rows, columns);
+
+        return _binder.Memory.Keep<WeightMatrix>(views, name);
+    }
+
+    private float** PerExpertBias(string name, int length)
+    {
+        TensorName first = InExpert(0, name).With(".bias");
+        if (_spec.Bias == BiasRule.None || (_spec.Bias == BiasRule.WhenPresent && !_binder.Has(first)))
+            return null;
+
+        var biases = (float**)_binder.Memory.Allocate<nint>(_experts, name);
+        for (int e = 0; e < _experts; e++)
+            biases[e] = _binder.Vector(InExpert(e, name).With(".bias"), length);
+
+        return biases;
+    }
+
+    private ExpertWeights Fused()
+    {
+        int both = checked(2 * _spec.Intermediate);
+        bool transposed = FusedOrientation.IsTransposed(_binder, _spec, _gateUp, _down);
+        WeightMatrix[] gateUp = FusedMatrices(_gateUp, both, _spec.Hidden, transposed);
+        WeightMatrix[] down = FusedMatrices(_down, _spec.Hidden, _spec.Intermediate, transposed);
+        bool interleaved = _spec.FusedOrder == GateUpOrder.Interleaved;
+        WeightMatrix[] gate = Array.ConvertAll(
+            gateUp, w => interleaved ? w.EverySecondRow(0) : w.Slice(0, _spec.Intermediate));
+        WeightMatrix[] up = Array.ConvertAll(
+            gateUp, w => interleaved ? w.EverySecondRow(1) : w.Slice(_spec.Intermediate, _spec.Intermediate));
+        float* gateUpBias = FusedBias(_gateUp, both);
+        return new ExpertWeights
+        {
+            Count = _experts,
+            Gate = _binder.Memory.Keep<WeightMatrix>(gate, "experts"),
+            Up = _binder.Memory.Keep<WeightMatrix>(up, "experts"),
+            Down = _binder.Memory.Keep<WeightMatrix>(down, "experts"),
+            GateBias = Rows(Half(gateUpBias, 0), _spec.Intermediate),
+            UpBias = Rows(Half(gateUpBias, 1), _spec.Intermediate),
+            DownBias = Rows(FusedBias(_down, _spec.Hidden), _spec.Hidden),
+        };
+    }
+
+    private WeightMatrix[] FusedMatrices(TensorName name, int outputs, int inputs, bool transposed) => transposed
+        ? WeightTransposer.Transpose(_binder.Matrices(name, _experts, inputs, outputs), _binder.Memory, name.First)
+        : _binder.Matrices(name, _experts, outputs, inputs);
+
+    /// <summary>[E × length], or null.</summary>
+    private float* FusedBias(TensorName weight, int length)
+    {
+        TensorName name = weight.With("_bias");
+        if (_spec.Bias == BiasRule.None || (_spec.Bias == BiasRule.WhenPresent && !_binder.Has(name)))
+            return null;
+
+        return _binder.Memory.Keep<float>(_binder.Singles(name, _experts, length), name.First);
+    }
+
+    /// <summary>The gate's (0) or up's (1) part of biases [E × 2 intermediate], as [E × intermediate].</summary>
+    private float* Half(float* both, int half)
+    {
+        if (both == null)
+            return null;
+
+        int n = _spec.Intermediate;
+        float* part = _binder.Memory.Allocate<float>((long)_experts * n, "expert biases");
+        for (int e = 0; e < _experts; e++)
+        {
+            float* source = both + ((nint)e * 2 * n);
+            for (int i = 0; i < n; i++)
+                part[((nint)e * n) + i] = source[_spec.FusedOrder == GateUpOrder.Interleaved ? (2 * i) + half : (half * n) + i];
+        }
+
+        return part;
+    }
+
+    /// <summary>Pointers to the rows of [E × length], or null.</summary>
+    private float** Rows(float* values, int length)
+    {
+        if (values == null)
+            return null;
+
+        var rows = (float**)_binder.Memory.Allocate<nint>(_experts, "expert biases");
+        for (int e = 0; e < _experts; e++)
+            rows[e] = values + ((nint)e * length);
+
+        return rows;
+    }
+}

@@ -1,0 +1,60 @@
+using MoeKernels.Formats;
+using MoeKernels.Models.Description;
+using MoeKernels.Models.Execution;
+using MoeKernels.Models.Families;
+using MoeKernels.Models.Layers;
+
+namespace MoeKernels.Models.Loading;
+
+/// <summary>From a model folder to a model that runs.</summary>
+internal static class ModelLoader
+{
+    /// <summary>Loads a folder.</summary>
+    /// <param name="folder">The open folder; the model takes it over, also when loading fails.</param>
+    /// <param name="prefetch">Read all weights now rather than when a layer first touches them.</param>
+    /// <param name="progress">Told the bytes read, when weights are read ahead.</param>
+    /// <param name="cancellation">Stops between layers and between pieces of a file.</param>
+    /// <exception cref="MoeFormatException">A file, key or tensor is missing or wrong.</exception>
+    /// <exception cref="MoeUnsupportedException">The model needs something this library does not do.</exception>
+    /// <exception cref="MoeOutOfMemoryException">Copies of weights do not fit the memory.</exception>
+    public static async Task<Transformer> LoadAsync(
+        ModelFolder folder,
+        bool prefetch = true,
+        IProgress<LoadProgress>? progress = null,
+        CancellationToken cancellation = default)
+    {
+        var memory = new ModelMemory(folder);
+        try
+        {
+            ModelDescription description = FamilyRegistry.Describe(folder.Config);
+            var binder = new WeightBinder(folder.Checkpoint, folder.Config, memory);
+            TransformerParts parts = Bind(binder, description, cancellation);
+            if (prefetch)
+            {
+                await folder.Checkpoint.PrefetchAsync(binder.BoundTensors, progress, cancellation)
+                    .ConfigureAwait(false);
+            }
+
+            return new Transformer(description, memory, parts);
+        }
+        catch
+        {
+            memory.Dispose();
+            throw;
+        }
+    }
+
+    private static TransformerParts Bind(
+        WeightBinder binder, ModelDescription description, CancellationToken cancellation)
+    {
+        var builder = new LayerBuilder(binder);
+        StackSpec decoder = description.Decoder;
+        WeightMatrix embedding = binder.Matrix(decoder.Embedding, description.VocabularySize, description.Hidden);
+        Stack stack = builder.Build(decoder, description.Hidden, cancellation);
+        return new TransformerParts(
+            new TokenEmbedding(embedding, decoder.EmbeddingScale),
+            stack,
+            binder.Linear(description.Head),
+            builder.Stateful);
+    }
+}

@@ -1,0 +1,124 @@
+using MoeKernels.Formats;
+using MoeKernels.Models.Description;
+using MoeKernels.Models.Layers;
+
+namespace MoeKernels.Models.Loading;
+
+/// <summary>Turns names into weights: matrices become views of the mapped checkpoint in their stored width, small vectors
+/// fp32 copies.</summary>
+/// <remarks>Names of tensors nobody asks for (multi-token prediction layers, buffers) are never looked at.</remarks>
+internal sealed unsafe class WeightBinder
+{
+    private readonly Checkpoint _checkpoint;
+    private readonly int _blockRows;
+    private readonly int _blockColumns;
+    private readonly HashSet<string> _bound = new(StringComparer.Ordinal);
+
+    /// <summary>Reads what the config says about quantised weights.</summary>
+    /// <param name="checkpoint">The mapped weights.</param>
+    /// <param name="config">The root of the config.</param>
+    /// <param name="memory">Owner of the copies.</param>
+    /// <exception cref="MoeUnsupportedException">The weights are quantised by an unknown method.</exception>
+    public WeightBinder(Checkpoint checkpoint, ConfigReader config, ModelMemory memory)
+    {
+        _checkpoint = checkpoint;
+        Memory = memory;
+        ConfigReader? quantization = config.OptionalObject("quantization_config");
+        string method = quantization?.StringOr("fp8", "quant_method") ?? "none";
+        if (method is not ("none" or "fp8" or "fbgemm_fp8" or "compressed-tensors" or "mxfp4"))
+            throw quantization!.Unsupported("quant_method", $"weights quantised by '{method}'");
+        int[] block = quantization?.OptionalIntArray("weight_block_size") ?? [128, 128];
+        if (block.Length != 2 || block[0] < 1 || block[1] < 1)
+            throw quantization!.Error("weight_block_size", "is not two positive numbers");
+        (_blockRows, _blockColumns) = (block[0], block[1]);
+    }
+
+    /// <summary>Owner of what is copied.</summary>
+    public ModelMemory Memory { get; }
+
+    /// <summary>Tensors in use, for reading ahead.</summary>
+    public IReadOnlyCollection<string> BoundTensors => _bound;
+
+    /// <summary>Whether one of the names is there, as a plain matrix or as MXFP4 blocks.</summary>
+    public bool Has(TensorName name) => Array.Exists(name.Alternatives, _checkpoint.HasMatrix);
+
+    /// <summary>A matrix in its stored width.</summary>
+    /// <exception cref="MoeFormatException">It is missing or has another shape or type.</exception>
+    public WeightMatrix Matrix(TensorName name, int rows, int columns)
+    {
+        string present = Present(name);
+        return _checkpoint.Matrix(Bound(present), rows, columns, _blockRows, _blockColumns);
+    }
+
+    /// <summary>One matrix per expert of a fused tensor [experts, rows, columns].</summary>
+    /// <exception cref="MoeFormatException">It is missing or has another shape or type.</exception>
+    public WeightMatrix[] Matrices(TensorName name, int experts, int rows, int columns)
+    {
+        string present = Present(name);
+        return _checkpoint.Matrices(Bound(present), experts, rows, columns, _blockRows, _blockColumns);
+    }
+
+    /// <summary>The tensor itself, for those whose shape decides what they are; null where it is missing.</summary>
+    public Tensor? Find(TensorName name)
+    {
+        foreach (string candidate in name.Alternatives)
+        {
+            if (_checkpoint.TryGet(candidate, out Tensor? tensor))
+                return tensor;
+        }
+
+        return null;
+    }
+
+    /// <summary>A linear layer with its bias.</summary>
+    /// <exception cref="MoeFormatException">A tensor is missing or has another shape or type.</exception>
+    public LinearWeights Linear(LinearSpec spec) => new(
+        Matrix(spec.Weight, spec.Outputs, spec.Inputs),
+        Bias(spec.Module.With(".bias"), spec.Outputs, spec.Bias));
+
+    /// <summary>A bias as the rule has it, or null.</summary>
+    /// <exception cref="MoeFormatException">It is required and missing, or has another shape or type.</exception>
+    public float* Bias(TensorName name, int length, BiasRule rule) => rule switch
+    {
+        BiasRule.Required => Vector(name, length),
+        BiasRule.WhenPresent => OptionalVector(name, length),
+        _ => null,
+    };
+
+    /// <summary>A fp32 copy of a vector; axes of extent 1 around it are allowed.</summary>
+    /// <exception cref="MoeFormatException">It is missing or has another length or no floats.</exception>
+    public float* Vector(TensorName name, int length)
+    {
+        string present = Present(name);
+        return Memory.Keep<float>(_checkpoint.Vector(present, length), present);
+    }
+
+    /// <summary>As <see cref="Vector"/>, or null where there is none.</summary>
+    public float* OptionalVector(TensorName name, int length) => Has(name) ? Vector(name, length) : null;
+
+    /// <summary>A fp32 copy of a small tensor of exactly this shape.</summary>
+    /// <exception cref="MoeFormatException">It is missing or has another shape or no floats.</exception>
+    public float[] Singles(TensorName name, params ReadOnlySpan<long> shape) =>
+        _checkpoint.Singles(Present(name), shape);
+
+    /// <summary>A normalisation with its weights.</summary>
+    /// <exception cref="MoeFormatException">A tensor is missing or has another shape or type.</exception>
+    public NormLayer Norm(NormSpec spec) => new(
+        spec,
+        spec.Kind == NormKind.RmsUnweighted ? null : Vector(spec.Module.With(".weight"), spec.Size),
+        spec.Kind == NormKind.Layer ? OptionalVector(spec.Module.With(".bias"), spec.Size) : null);
+
+    /// <summary>The first name that is there; the first of all where none is, which the lookup then reports.</summary>
+    private string Present(TensorName name) => Array.Find(name.Alternatives, _checkpoint.HasMatrix) ?? name.First;
+
+    private string Bound(string name)
+    {
+        foreach (string part in (ReadOnlySpan<string>)["", "_blocks", "_scales", "_scale_inv", "_scale"])
+        {
+            if (_checkpoint.Contains(name + part))
+                _bound.Add(name + part);
+        }
+
+        return name;
+    }
+}
