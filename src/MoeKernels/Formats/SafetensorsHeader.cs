@@ -15,10 +15,11 @@ internal sealed class SafetensorsHeader
     /// <summary>The length field in front of the header.</summary>
     internal const int PrefixBytes = 8;
 
-    private const string MetadataKey = "__metadata__";
+    /// <summary>The header's one key that is no tensor.</summary>
+    internal const string MetadataKey = "__metadata__";
 
     /// <summary>No tensor library goes beyond 64 axes; without a limit one entry could fill the memory.</summary>
-    private const int MaxRank = 64;
+    internal const int MaxRank = 64;
 
     private readonly string _file;
     private readonly long _dataStart;
