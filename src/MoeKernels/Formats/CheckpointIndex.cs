@@ -64,16 +64,8 @@ internal sealed class CheckpointIndex
 
     private static CheckpointIndex Read(string folder, string path)
     {
-        try
-        {
-            var options = new JsonDocumentOptions { AllowDuplicateProperties = false };
-            using JsonDocument document = JsonDocument.Parse(BoundedFile.Read(path, MaxIndexBytes), options);
-            return Read(folder, path, document.RootElement);
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
-        {
-            throw new MoeFormatException(path, null, $"the index is not valid JSON: {Shown.Short(e.Message)}", e);
-        }
+        using JsonDocument document = JsonText.Parse(path, BoundedFile.Read(path, MaxIndexBytes), uniqueNames: true);
+        return Read(folder, path, document.RootElement);
     }
 
     private static CheckpointIndex Read(string folder, string path, JsonElement root)

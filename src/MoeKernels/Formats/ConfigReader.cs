@@ -44,18 +44,11 @@ internal sealed partial class ConfigReader
     /// <exception cref="MoeFormatException">The text is no JSON object.</exception>
     internal static ConfigReader Parse(string path, ReadOnlyMemory<byte> utf8)
     {
-        try
-        {
-            // Cloned, so that nobody has to dispose a configuration.
-            using JsonDocument document = JsonDocument.Parse(utf8);
-            return document.RootElement.ValueKind == JsonValueKind.Object
-                ? new ConfigReader(path, string.Empty, document.RootElement.Clone())
-                : throw new MoeFormatException(path, null, $"holds {document.RootElement.ValueKind} instead of an object");
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
-        {
-            throw new MoeFormatException(path, null, $"not valid JSON: {Shown.Short(e.Message)}", e);
-        }
+        // Cloned, so that nobody has to dispose a configuration.
+        using JsonDocument document = JsonText.Parse(path, utf8, uniqueNames: false);
+        return document.RootElement.ValueKind == JsonValueKind.Object
+            ? new ConfigReader(path, string.Empty, document.RootElement.Clone())
+            : throw new MoeFormatException(path, null, $"holds {document.RootElement.ValueKind} instead of an object");
     }
 
     /// <summary>Whether one of the keys is present and not null.</summary>

@@ -181,16 +181,6 @@ internal sealed partial class ConfigReader
             ? number
             : throw WrongKind(key, value, "a finite number");
 
-    private string ToText(string key, JsonElement value)
-    {
-        try
-        {
-            return value.ValueKind == JsonValueKind.String ? value.GetString()! : throw WrongKind(key, value, "a string");
-        }
-        catch (InvalidOperationException e)
-        {
-            // An escape that is no text, such as a lone surrogate.
-            throw new MoeFormatException(Path, Shown.Short(FullName(key)), "the string is not valid Unicode", e);
-        }
-    }
+    private string ToText(string key, JsonElement value) =>
+        value.ValueKind == JsonValueKind.String ? value.GetString()! : throw WrongKind(key, value, "a string");
 }
