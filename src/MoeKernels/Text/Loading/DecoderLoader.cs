@@ -1,0 +1,45 @@
+using MoeKernels.Text.Alignment;
+using MoeKernels.Text.Decoders;
+using MoeKernels.Text.PreTokenizers;
+
+namespace MoeKernels.Text.Loading;
+
+/// <summary>Reads <c>decoder</c>.</summary>
+internal static class DecoderLoader
+{
+    public static IDecoder? Load(Section section) => section.IsNull ? null : LoadStep(section, 0);
+
+    private static IDecoder LoadStep(Section section, int depth)
+    {
+        if (depth > 32)
+            throw section.Error("is nested too deeply");
+        return section.Type switch
+        {
+            "Sequence" => new DecoderSequence(
+                [.. section.Required("decoders").Items().Select(s => LoadStep(s, depth + 1))]),
+            "ByteLevel" => new ByteLevelDecoder(),
+            "ByteFallback" => new ByteFallbackDecoder(),
+            "Fuse" => new FuseDecoder(),
+            "Metaspace" => new MetaspaceDecoder(
+                CharText(section.Required("replacement")),
+                PreTokenizerLoader.LoadScheme(section) != PrependScheme.Never),
+            "WordPiece" => new WordPieceDecoder(section.Text("prefix", "##"), section.Bool("cleanup", true)),
+            "BPEDecoder" => new BpeDecoder(section.Text("suffix", "</w>")),
+            "CTC" => new CtcDecoder(
+                section.Text("pad_token", "<pad>"),
+                section.Text("word_delimiter_token", "|"),
+                section.Bool("cleanup", true)),
+            "Strip" => new StripDecoder(
+                CharText(section.Required("content")),
+                section.Required("start").AsInt(),
+                section.Required("stop").AsInt()),
+            "Replace" => LoadReplace(section),
+            var type => throw new MoeUnsupportedException($"decoder {type}", section.Where),
+        };
+    }
+
+    private static string CharText(Section section) => char.ConvertFromUtf32(section.AsChar());
+
+    private static ReplaceDecoder LoadReplace(Section section) =>
+        new(PatternLoader.LoadReplacement(section.Required("pattern")), section.Required("content").AsText());
+}

@@ -1,0 +1,77 @@
+using MoeKernels.Text.TokenModels;
+
+namespace MoeKernels.Text.Loading;
+
+/// <summary>Reads <c>model</c>.</summary>
+internal static class ModelLoader
+{
+    public static ITokenModel Load(Section section) => ModelType(section) switch
+    {
+        "BPE" => LoadBpe(section),
+        var type => throw new MoeUnsupportedException($"tokenizer model {type}", section.Where),
+    };
+
+    // Files before 2020 do not name the type; merges, scores or a prefix tell it.
+    private static string ModelType(Section section)
+    {
+        if (section["type"] is { IsNull: false } type)
+            return type.AsText();
+        return section["merges"].IsArray ? "BPE"
+            : section["vocab"].IsArray ? "Unigram"
+            : section["continuing_subword_prefix"].IsString ? "WordPiece"
+            : "WordLevel";
+    }
+
+    private static Vocabulary LoadVocabulary(Section section)
+    {
+        var ids = new Dictionary<string, int>();
+        foreach (var (token, id) in section.Members())
+            ids[token] = id.AsInt();
+        return new Vocabulary(ids);
+    }
+
+    private static BpeModel LoadBpe(Section section)
+    {
+        var vocabulary = LoadVocabulary(section.Required("vocab"));
+        var options = new BpeOptions
+        {
+            UnknownId = section["unk_token"] is { IsNull: false } unknown ? IdOf(vocabulary, unknown) : null,
+            Prefix = section.Text("continuing_subword_prefix", ""),
+            Suffix = section.Text("end_of_word_suffix", ""),
+            FuseUnknown = section.Bool("fuse_unk", false),
+            ByteFallback = section.Bool("byte_fallback", false),
+            IgnoreMerges = section.Bool("ignore_merges", false),
+        };
+        return new BpeModel(vocabulary, LoadMerges(section.Required("merges"), vocabulary, options.Prefix), options);
+    }
+
+    private static int IdOf(Vocabulary vocabulary, Section token) =>
+        vocabulary.TryGetId(token.AsText(), out var id) ? id : throw token.Error("is not in the vocabulary");
+
+    private static Dictionary<long, (int Rank, int Id)> LoadMerges(Section section, Vocabulary vocabulary, string prefix)
+    {
+        var merges = new Dictionary<long, (int Rank, int Id)>();
+        var rank = 0;
+        foreach (var item in section.Items())
+        {
+            // Old files write a header into the list; it does not count.
+            if (item.IsString && item.AsText().StartsWith("#version", StringComparison.Ordinal))
+                continue;
+            var (left, right) = LoadPair(item);
+            var joined = left + (right.StartsWith(prefix, StringComparison.Ordinal) ? right[prefix.Length..] : right);
+            if (!vocabulary.TryGetId(left, out var leftId) || !vocabulary.TryGetId(right, out var rightId)
+                || !vocabulary.TryGetId(joined, out var id))
+                throw item.Error("merges tokens that are not in the vocabulary");
+            merges[BpeModel.Pair(leftId, rightId)] = (rank++, id);
+        }
+
+        return merges;
+    }
+
+    // "a b" in old files, ["a", "b"] in new ones, which allow spaces in tokens.
+    private static (string Left, string Right) LoadPair(Section item)
+    {
+        string[] parts = item.IsString ? item.AsText().Split(' ') : [.. item.Items().Select(i => i.AsText())];
+        return parts.Length == 2 ? (parts[0], parts[1]) : throw item.Error("is not a pair of tokens");
+    }
+}

@@ -1,0 +1,83 @@
+using System.Text.Json;
+
+namespace MoeKernels.Text.Loading;
+
+/// <summary>Reads <c>tokenizer.json</c> and, where there is one, <c>tokenizer_config.json</c>.</summary>
+internal static class TokenizerLoader
+{
+    private const string FileName = "tokenizer.json";
+
+    // A vocabulary of a million tokens takes about 50 MB; the limit keeps a hostile file from taking all memory.
+    private const long MaxBytes = 512L << 20;
+
+    public static TokenizerParts Load(string fileOrFolder)
+    {
+        var file = Directory.Exists(fileOrFolder) ? Path.Combine(fileOrFolder, FileName) : fileOrFolder;
+        var config = Path.Combine(Path.GetDirectoryName(file) ?? "", "tokenizer_config.json");
+        return Parse(ReadFile(file), file, File.Exists(config) ? ReadFile(config) : null, config);
+    }
+
+    /// <summary>Builds a tokenizer from the bytes of its files.</summary>
+    public static TokenizerParts Parse(
+        ReadOnlyMemory<byte> json, string file, ReadOnlyMemory<byte>? configJson = null, string configFile = "")
+    {
+        var config = configJson is { } bytes ? ParseConfig(bytes, configFile) : new TokenizerConfig();
+        using var document = ParseDocument(json, file);
+        var root = new Section(document.RootElement, file, "");
+        var normalizer = NormalizerLoader.Load(root["normalizer"]);
+        var model = ModelLoader.Load(root.Required("model"));
+        return new TokenizerParts(model, AddedTokensLoader.Load(root["added_tokens"], model.Vocabulary, normalizer))
+        {
+            Normalizer = normalizer,
+            PreTokenizer = PreTokenizerLoader.Load(root["pre_tokenizer"]),
+            PostProcessor = PostProcessorLoader.Load(root["post_processor"]),
+            Decoder = DecoderLoader.Load(root["decoder"]),
+            Truncation = OptionsLoader.LoadTruncation(root["truncation"]),
+            Padding = OptionsLoader.LoadPadding(root["padding"]),
+            Config = config,
+        };
+    }
+
+    private static TokenizerConfig ParseConfig(ReadOnlyMemory<byte> json, string file)
+    {
+        using var document = ParseDocument(json, file);
+        var root = new Section(document.RootElement, file, "");
+        return new TokenizerConfig
+        {
+            BosToken = TokenName(root["bos_token"]),
+            EosToken = TokenName(root["eos_token"]),
+            PadToken = TokenName(root["pad_token"]),
+            CleanUp = root.Bool("clean_up_tokenization_spaces", false),
+        };
+    }
+
+    // A special token is a string or an object with its content.
+    private static string? TokenName(Section token) =>
+        token.IsNull ? null : token.IsObject ? token.Required("content").AsText() : token.AsText();
+
+    private static JsonDocument ParseDocument(ReadOnlyMemory<byte> json, string file)
+    {
+        try
+        {
+            return JsonDocument.Parse(json);
+        }
+        catch (JsonException e)
+        {
+            throw new MoeFormatException(file, null, "is not valid JSON: " + e.Message, e);
+        }
+    }
+
+    private static byte[] ReadFile(string file)
+    {
+        try
+        {
+            if (new FileInfo(file).Length > MaxBytes)
+                throw new MoeFormatException(file, null, $"is larger than {MaxBytes >> 20} MiB");
+            return File.ReadAllBytes(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            throw new MoeFormatException(file, null, "cannot be read: " + e.Message, e);
+        }
+    }
+}

@@ -1,0 +1,361 @@
+using MoeKernels.Text.Alignment;
+using MoeKernels.Text.Unicode;
+
+namespace MoeKernels.Text.Patterns;
+
+/// <summary>Reads Oniguruma's Ruby syntax into a <see cref="PatternNode"/>.</summary>
+/// <remarks>
+/// What matching alone does not need is refused by name: back references, subexpression calls, conditionals, absent
+/// operators and <c>\K</c>. Groups only group.
+/// </remarks>
+internal sealed class PatternParser
+{
+    private const int MaxDepth = 100;
+    private readonly int[] _text;
+    private readonly string _where;
+    private int _position;
+    private int _depth;
+    private Options _options;
+
+    private PatternParser(string pattern, string where)
+    {
+        _text = CodePoints.Of(pattern);
+        _where = where;
+    }
+
+    [Flags]
+    private enum Options
+    {
+        None = 0,
+        IgnoreCase = 1,
+        DotAll = 2,
+        Extended = 4,
+    }
+
+    private bool AtEnd => _position >= _text.Length;
+
+    private bool IgnoreCase => (_options & Options.IgnoreCase) != 0;
+
+    /// <exception cref="PatternException">The pattern is malformed.</exception>
+    /// <exception cref="MoeUnsupportedException">The pattern uses a construct this matcher does not have.</exception>
+    public static PatternNode Parse(string pattern, string where)
+    {
+        var parser = new PatternParser(pattern, where);
+        var node = parser.ParseAlternatives();
+        if (!parser.AtEnd)
+            throw new PatternException("unmatched ')'");
+        return node;
+    }
+
+    private PatternNode ParseAlternatives()
+    {
+        if (++_depth > MaxDepth)
+            throw Unsupported($"pattern nested deeper than {MaxDepth}");
+        var saved = _options;
+        var alternatives = new List<PatternNode> { ParseSequence() };
+        while (Accept('|'))
+            alternatives.Add(ParseSequence());
+        _options = saved;
+        _depth--;
+        return alternatives.Count == 1 ? alternatives[0] : new PatternNode.Either(alternatives);
+    }
+
+    private PatternNode ParseSequence()
+    {
+        var parts = new List<PatternNode>();
+        while (!AtEnd && _text[_position] is not ('|' or ')'))
+        {
+            if (SkipIgnored())
+                continue;
+            if (ParseAtom() is { } atom)
+                parts.Add(ParseQuantifiers(atom));
+        }
+
+        return JoinFolded(parts);
+    }
+
+    // Comments and, under (?x), white space.
+    private bool SkipIgnored()
+    {
+        if ((_options & Options.Extended) == 0)
+            return false;
+        if (_text[_position] == '#')
+        {
+            while (!AtEnd && _text[_position] != '\n')
+                _position++;
+            return true;
+        }
+
+        if (_text[_position] is not (' ' or (>= '\t' and <= '\r')))
+            return false;
+        _position++;
+        return true;
+    }
+
+    private static PatternNode JoinFolded(List<PatternNode> parts)
+    {
+        var joined = new List<PatternNode>();
+        var run = new List<int>();
+        foreach (var part in parts)
+        {
+            if (part is PatternNode.Folded folded)
+            {
+                run.Add(folded.Char);
+                continue;
+            }
+
+            Flush();
+            joined.Add(part);
+        }
+
+        Flush();
+        return joined.Count == 1 ? joined[0] : new PatternNode.Sequence(joined);
+
+        void Flush()
+        {
+            if (run.Count > 0)
+                joined.Add(CaseFolding.Expand(run));
+            run.Clear();
+        }
+    }
+
+    private PatternNode? ParseAtom()
+    {
+        var c = _text[_position++];
+        switch (c)
+        {
+            case '(':
+                return ParseGroup();
+            case '[':
+                return new PatternNode.One(ClassParser.Parse(_text, ref _position, IgnoreCase, _where));
+            case '.':
+                return new PatternNode.One((_options & Options.DotAll) != 0 ? CodePointSet.All : ClassParser.NotNewline);
+            case '^':
+                return new PatternNode.At(PositionTest.LineStart);
+            case '$':
+                return new PatternNode.At(PositionTest.LineEnd);
+            case '\\':
+                return ParseEscape();
+            case '*' or '+' or '?':
+                throw new PatternException($"nothing to repeat before '{(char)c}'");
+            default:
+                return LiteralNode(c);
+        }
+    }
+
+    private PatternNode LiteralNode(int c) => IgnoreCase ? new PatternNode.Folded(c) : PatternNode.Literal(c);
+
+    private PatternNode ParseQuantifiers(PatternNode atom)
+    {
+        while (!AtEnd)
+        {
+            var c = _text[_position];
+            var (min, max) = c switch { '*' => (0, -1), '+' => (1, -1), '?' => (0, 1), _ => (-1, -1) };
+            var interval = false;
+            if (min >= 0)
+                _position++;
+            else if (c != '{' || !TryParseInterval(out min, out max))
+                return atom;
+            else
+                interval = true;
+            if (atom is PatternNode.Folded folded)
+                atom = CaseFolding.Expand([folded.Char]);
+            atom = ApplyQuantifier(atom, min, max, interval);
+        }
+
+        return atom;
+    }
+
+    private PatternNode ApplyQuantifier(PatternNode atom, int min, int max, bool interval)
+    {
+        if (Accept('?'))
+        {
+            // In Ruby's syntax x{n}? means "x{n} or nothing", not a lazy repetition.
+            return interval && min == max
+                ? new PatternNode.Repeat(Simplify(atom, min, max, RepeatKind.Greedy), 0, 1, RepeatKind.Greedy)
+                : Simplify(atom, min, max, RepeatKind.Lazy);
+        }
+
+        // x{n,m}+ is a repetition of x{n,m}: the next turn of the loop reads the '+'.
+        return Simplify(atom, min, max, !interval && Accept('+') ? RepeatKind.Possessive : RepeatKind.Greedy);
+    }
+
+    private static PatternNode Simplify(PatternNode atom, int min, int max, RepeatKind kind) =>
+        min == 1 && max == 1 ? atom : new PatternNode.Repeat(atom, min, max, kind);
+
+    private bool TryParseInterval(out int min, out int max)
+    {
+        var start = _position++;
+        var low = ParseNumber();
+        var high = low;
+        if (Accept(','))
+        {
+            high = ParseNumber() ?? -1;
+            low ??= high >= 0 ? 0 : null;
+        }
+
+        if (low is not { } lowest || !Accept('}'))
+        {
+            // Not an interval: the brace is a literal, read by the next call of ParseAtom.
+            _position = start;
+            (min, max) = (0, 0);
+            return false;
+        }
+
+        (min, max) = (lowest, high!.Value);
+        if (min > 100_000 || max > 100_000)
+            throw new PatternException("repetition above 100,000");
+        if (max >= 0 && max < min)
+            (min, max) = (max, min);
+        return true;
+    }
+
+    private int? ParseNumber()
+    {
+        var start = _position;
+        var value = 0;
+        while (!AtEnd && _text[_position] is >= '0' and <= '9')
+            value = Math.Min(1_000_000, 10 * value + _text[_position++] - '0');
+        return _position == start ? null : value;
+    }
+
+    private PatternNode? ParseGroup()
+    {
+        if (!Accept('?'))
+            return Close(ParseAlternatives());
+        if (AtEnd)
+            throw new PatternException("unfinished group");
+        var c = _text[_position++];
+        switch (c)
+        {
+            case ':':
+                return Close(ParseAlternatives());
+            case '=' or '!':
+                return Close(new PatternNode.Look(ParseAlternatives(), false, c == '!'));
+            case '>':
+                return Close(new PatternNode.Atomic(ParseAlternatives()));
+            case '#':
+                while (!AtEnd && _text[_position] != ')')
+                    _position++;
+                Close(PatternNode.Empty);
+                return null;
+            case '<' when !AtEnd && _text[_position] is '=' or '!':
+                var negative = _text[_position++] == '!';
+                return Close(new PatternNode.Look(ParseAlternatives(), true, negative));
+            case '<' or '\'':
+                SkipName(c == '<' ? '>' : '\'');
+                return Close(ParseAlternatives());
+            case '~':
+                throw Unsupported("absent operator (?~...) in a pattern");
+            case '(':
+                throw Unsupported("conditional group (?(...)...) in a pattern");
+            default:
+                _position--;
+                return ParseOptions();
+        }
+    }
+
+    private PatternNode? ParseOptions()
+    {
+        var (options, on) = (_options, true);
+        while (!AtEnd)
+        {
+            var c = _text[_position++];
+            if (c == '-')
+                on = false;
+            else if (c == ')')
+            {
+                // (?i) rules to the end of the group around it, alternatives included.
+                _options = options;
+                return ParseRestOfGroup();
+            }
+            else if (c == ':')
+            {
+                var saved = _options;
+                _options = options;
+                var body = Close(ParseAlternatives());
+                _options = saved;
+                return body;
+            }
+            else
+            {
+                var option = c switch
+                {
+                    'i' => Options.IgnoreCase,
+                    'm' => Options.DotAll,
+                    'x' => Options.Extended,
+                    _ => throw Unsupported($"group option (?{char.ConvertFromUtf32(c)}) in a pattern"),
+                };
+                options = on ? options | option : options & ~option;
+            }
+        }
+
+        throw new PatternException("unfinished group");
+    }
+
+    private PatternNode ParseRestOfGroup() => ParseAlternatives();
+
+    private void SkipName(int end)
+    {
+        while (!AtEnd && _text[_position] != end)
+            _position++;
+        if (AtEnd)
+            throw new PatternException("unfinished group name");
+        _position++;
+    }
+
+    private PatternNode Close(PatternNode body) =>
+        Accept(')') ? body : throw new PatternException("missing ')'");
+
+    private PatternNode ParseEscape()
+    {
+        if (AtEnd)
+            throw new PatternException("pattern ends in a backslash");
+        var c = _text[_position];
+        PositionTest? test = c switch
+        {
+            'A' => PositionTest.TextStart,
+            'z' => PositionTest.TextEnd,
+            'Z' => PositionTest.TextEndOrLastNewline,
+            'G' => PositionTest.SearchStart,
+            'b' => PositionTest.WordBoundary,
+            'B' => PositionTest.NotWordBoundary,
+            _ => null,
+        };
+        if (test is { } position)
+        {
+            _position++;
+            return new PatternNode.At(position);
+        }
+
+        if (c is (>= '1' and <= '9') or 'k')
+            throw Unsupported("back reference in a pattern");
+        if (c is 'g' or 'K' or 'X' or 'y' or 'Y')
+            throw Unsupported($"\\{(char)c} in a pattern");
+        if (c == 'R')
+        {
+            _position++;
+            return LineBreak();
+        }
+
+        if (ClassParser.TryParseClassEscape(_text, ref _position, IgnoreCase, _where) is { } set)
+            return new PatternNode.One(set);
+        return LiteralNode(ClassParser.ParseCharEscape(_text, ref _position));
+    }
+
+    // \R: CR LF as one, or any one line break.
+    private static PatternNode.Atomic LineBreak() => new(new PatternNode.Either([
+        new PatternNode.Sequence([PatternNode.Literal('\r'), PatternNode.Literal('\n')]),
+        new PatternNode.One(CodePointSet.Of((0x0A, 0x0D), (0x85, 0x85), (0x2028, 0x2029))),
+    ]));
+
+    private bool Accept(int c)
+    {
+        if (AtEnd || _text[_position] != c)
+            return false;
+        _position++;
+        return true;
+    }
+
+    private MoeUnsupportedException Unsupported(string feature) => new(feature, _where);
+}

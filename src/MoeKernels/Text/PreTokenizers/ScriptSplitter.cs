@@ -1,0 +1,71 @@
+using MoeKernels.Text.Alignment;
+using MoeKernels.Text.Unicode;
+
+namespace MoeKernels.Text.PreTokenizers;
+
+/// <summary><c>UnicodeScripts</c>: cuts where the script changes; Hiragana and Katakana count as Han.</summary>
+internal sealed class ScriptSplitter : PieceSplitter
+{
+    private const int Any = -1;
+    private static readonly Lazy<(int Low, int High, int Script)[]> Scripts = new(Collect);
+    private static readonly string[] Names = [.. UnicodeTables.ScriptNames];
+    private static readonly int Han = Array.IndexOf(Names, "Han");
+
+    protected override void Split(Piece piece, List<Piece> result)
+    {
+        var chars = piece.Chars;
+        var start = -1;
+        var last = int.MinValue;
+        for (var i = 0; i < chars.Length; i++)
+        {
+            var script = ScriptOf(chars[i]);
+            // A space or an unknown character at the start belongs to no part and is dropped, as in the reference.
+            if (script != Any && last != Any && script != last)
+            {
+                if (start >= 0)
+                    AddPart(result, piece, piece.Start + start, piece.Start + i);
+                start = i;
+            }
+
+            if (script != Any)
+                last = script;
+        }
+
+        if (start >= 0)
+            AddPart(result, piece, piece.Start + start, piece.End);
+    }
+
+    private static int ScriptOf(int c)
+    {
+        if (c == ' ')
+            return Any;
+        if (c == 0x30FC)
+            return Han;
+        var table = Scripts.Value;
+        var (low, high) = (0, table.Length - 1);
+        while (low <= high)
+        {
+            var middle = (low + high) / 2;
+            if (c < table[middle].Low)
+                high = middle - 1;
+            else if (c > table[middle].High)
+                low = middle + 1;
+            else
+                return table[middle].Script;
+        }
+
+        return Any;
+    }
+
+    private static (int Low, int High, int Script)[] Collect()
+    {
+        var result = new List<(int Low, int High, int Script)>();
+        for (var i = 0; i < Names.Length; i++)
+        {
+            var script = Names[i] is "Hiragana" or "Katakana" ? Han : i;
+            result.AddRange(UnicodeTables.Script(Names[i]).Pairs().Select(p => (p.Low, p.High, script)));
+        }
+
+        return [.. result.OrderBy(r => r.Low)];
+    }
+}

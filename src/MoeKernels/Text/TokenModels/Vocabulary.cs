@@ -1,0 +1,43 @@
+using System.Buffers;
+using MoeKernels.Text.Alignment;
+
+namespace MoeKernels.Text.TokenModels;
+
+/// <summary>Tokens of a model and their ids, both ways; immutable.</summary>
+internal sealed class Vocabulary
+{
+    private readonly Dictionary<string, int> _ids;
+    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _lookup;
+    private readonly Dictionary<int, string> _texts;
+
+    public Vocabulary(Dictionary<string, int> ids)
+    {
+        _ids = ids;
+        _lookup = ids.GetAlternateLookup<ReadOnlySpan<char>>();
+        _texts = new Dictionary<int, string>(ids.Count);
+        foreach (var (text, id) in ids)
+            _texts[id] = text;
+    }
+
+    public int Count => _ids.Count;
+
+    public IEnumerable<KeyValuePair<string, int>> Entries => _ids;
+
+    public bool TryGetId(string text, out int id) => _ids.TryGetValue(text, out id);
+
+    public string? TextOf(int id) => _texts.GetValueOrDefault(id);
+
+    /// <summary>Looks up code points without making a string of them.</summary>
+    public bool TryGetId(ReadOnlySpan<int> chars, out int id)
+    {
+        char[]? rented = null;
+        var buffer = chars.Length <= 128
+            ? stackalloc char[256]
+            : rented = ArrayPool<char>.Shared.Rent(2 * chars.Length);
+        var length = CodePoints.Write(chars, buffer);
+        var found = _lookup.TryGetValue(buffer[..length], out id);
+        if (rented is not null)
+            ArrayPool<char>.Shared.Return(rented);
+        return found;
+    }
+}

@@ -1,0 +1,45 @@
+namespace MoeKernels.Text;
+
+/// <summary>Finds the longest of a set of texts at a position.</summary>
+internal sealed class TokenTrie
+{
+    private readonly Dictionary<long, int> _edges = [];
+    private readonly List<int> _ids = [-1];
+
+    public bool IsEmpty => _edges.Count == 0;
+
+    /// <summary>Adds a text; an empty one is never found.</summary>
+    public void Add(ReadOnlySpan<int> text, int id)
+    {
+        var node = 0;
+        foreach (var c in text)
+        {
+            var key = (long)node << 32 | (uint)c;
+            if (!_edges.TryGetValue(key, out var next))
+            {
+                _edges[key] = next = _ids.Count;
+                _ids.Add(-1);
+            }
+
+            node = next;
+        }
+
+        if (node > 0)
+            _ids[node] = id;
+    }
+
+    public bool TryMatch(ReadOnlySpan<int> text, int position, out int id, out int length)
+    {
+        (id, length) = (-1, 0);
+        var node = 0;
+        for (var i = position; i < text.Length; i++)
+        {
+            if (!_edges.TryGetValue((long)node << 32 | (uint)text[i], out node))
+                break;
+            if (_ids[node] >= 0)
+                (id, length) = (_ids[node], i + 1 - position);
+        }
+
+        return length > 0;
+    }
+}

@@ -1,0 +1,114 @@
+namespace MoeKernels.Text.Unicode;
+
+/// <summary>An immutable set of code points: sorted ranges, and a bitmap for the basic plane built on first use.</summary>
+internal sealed class CodePointSet
+{
+    public const int MaxCodePoint = 0x10FFFF;
+    private readonly int[] _ranges;
+    private ulong[]? _bitmap;
+
+    /// <param name="ranges">[low, high] pairs, both inclusive, ascending and not touching.</param>
+    private CodePointSet(int[] ranges) => _ranges = ranges;
+
+    public static CodePointSet Empty { get; } = new([]);
+
+    public static CodePointSet All { get; } = new([0, MaxCodePoint]);
+
+    /// <summary>[low, high] pairs, both inclusive, ascending.</summary>
+    public ReadOnlySpan<int> Ranges => _ranges;
+
+    public bool IsEmpty => _ranges.Length == 0;
+
+    public static CodePointSet Single(int codePoint) => new([codePoint, codePoint]);
+
+    /// <summary>Builds a set from [low, high] pairs in any order; overlaps are joined.</summary>
+    public static CodePointSet Of(params IEnumerable<(int Low, int High)> ranges)
+    {
+        var joined = new List<int>();
+        foreach (var (low, high) in ranges.OrderBy(r => r.Low))
+        {
+            if (joined.Count > 0 && low <= joined[^1] + 1)
+                joined[^1] = Math.Max(joined[^1], high);
+            else
+            {
+                joined.Add(low);
+                joined.Add(high);
+            }
+        }
+
+        return new CodePointSet([.. joined]);
+    }
+
+    public bool Contains(int codePoint)
+    {
+        if ((uint)codePoint >= 0x10000)
+            return Search(codePoint);
+        var bitmap = _bitmap ?? BuildBitmap();
+        return (bitmap[codePoint >> 6] >> (codePoint & 63) & 1) != 0;
+    }
+
+    public CodePointSet Union(CodePointSet other) => Of(Pairs().Concat(other.Pairs()));
+
+    public CodePointSet Negate()
+    {
+        var ranges = new List<int>();
+        var next = 0;
+        for (var i = 0; i < _ranges.Length; i += 2)
+        {
+            if (_ranges[i] > next)
+            {
+                ranges.Add(next);
+                ranges.Add(_ranges[i] - 1);
+            }
+
+            next = _ranges[i + 1] + 1;
+        }
+
+        if (next <= MaxCodePoint)
+        {
+            ranges.Add(next);
+            ranges.Add(MaxCodePoint);
+        }
+
+        return new CodePointSet([.. ranges]);
+    }
+
+    public CodePointSet Intersect(CodePointSet other) => Negate().Union(other.Negate()).Negate();
+
+    public IEnumerable<(int Low, int High)> Pairs()
+    {
+        for (var i = 0; i < _ranges.Length; i += 2)
+            yield return (_ranges[i], _ranges[i + 1]);
+    }
+
+    private bool Search(int codePoint)
+    {
+        var (low, high) = (0, _ranges.Length / 2 - 1);
+        while (low <= high)
+        {
+            var middle = (low + high) / 2;
+            if (codePoint < _ranges[2 * middle])
+                high = middle - 1;
+            else if (codePoint > _ranges[2 * middle + 1])
+                low = middle + 1;
+            else
+                return true;
+        }
+
+        return false;
+    }
+
+    // Two threads may build the same bitmap; either one is right.
+    private ulong[] BuildBitmap()
+    {
+        var bitmap = new ulong[0x10000 / 64];
+        for (var i = 0; i < _ranges.Length; i += 2)
+        {
+            for (var c = _ranges[i]; c <= Math.Min(_ranges[i + 1], 0xFFFF); c++)
+                bitmap[c >> 6] |= 1UL << (c & 63);
+        }
+
+        _bitmap = bitmap;
+        return bitmap;
+    }
+}
