@@ -22,6 +22,10 @@ internal sealed class Lifetime(object owner, Action free) : IDisposable
         }
     }
 
+    /// <summary>Refuses a call after <see cref="Dispose"/>, for reads that need no lease of their own.</summary>
+    /// <exception cref="ObjectDisposedException">The owner was disposed.</exception>
+    public void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, owner);
+
     /// <summary>Refuses new users; frees now or when the last one leaves. May be called again.</summary>
     public void Dispose()
     {

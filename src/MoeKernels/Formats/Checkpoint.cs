@@ -1,6 +1,4 @@
-using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
-using System.Runtime.InteropServices;
 
 namespace MoeKernels.Formats;
 
@@ -13,13 +11,15 @@ public sealed partial class Checkpoint : IDisposable
 {
     private readonly SafetensorsFile[] _files;
     private readonly Dictionary<string, Tensor> _tensors = new(StringComparer.Ordinal);
-    private readonly FilesHandle _handle;
+    
+    /// <summary>One count for all files, so that a lease costs the same for 1 and for 163 shards.</summary>
+    private readonly Lifetime _lifetime;
 
     private Checkpoint(string folder, SafetensorsFile[] files)
     {
         Folder = folder;
         _files = files;
-        _handle = new FilesHandle(files, _widenedScales);
+        _lifetime = new Lifetime(this, Free);
         foreach (SafetensorsFile file in files)
         {
             foreach (TensorInfo info in file.Tensors.Values)
@@ -72,7 +72,7 @@ public sealed partial class Checkpoint : IDisposable
     /// <exception cref="ObjectDisposedException">The checkpoint was disposed.</exception>
     public bool TryGet(string name, [NotNullWhen(true)] out Tensor? tensor)
     {
-        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        _lifetime.ThrowIfDisposed();
         return _tensors.TryGetValue(name, out tensor);
     }
 
@@ -86,11 +86,11 @@ public sealed partial class Checkpoint : IDisposable
                 Folder, Shown.Short(name), $"the tensor is missing{Shown.NearNames(_tensors.Keys, name)}");
 
     /// <summary>Releases the mappings, at once or when the last lease ends. May be called again.</summary>
-    public void Dispose() => _handle.Dispose();
+    public void Dispose() => _lifetime.Dispose();
 
     /// <summary>Keeps every pointer valid for a scope, even when another thread disposes the checkpoint.</summary>
     /// <exception cref="ObjectDisposedException">The checkpoint was disposed before.</exception>
-    internal MappingLease Lease() => new(_handle);
+    internal Lifetime.Lease Acquire() => _lifetime.Acquire();
 
     private void Add(SafetensorsFile file, TensorInfo info)
     {
@@ -99,29 +99,10 @@ public sealed partial class Checkpoint : IDisposable
                 file.Path, Shown.Short(info.Name), $"the tensor is also in {_tensors[info.Name].FilePath}");
     }
 
-    /// <summary>All memory behind one reference count, so that a lease costs the same for 1 and for 163 shards.</summary>
-    private sealed class FilesHandle : SafeHandle
+    private void Free()
     {
-        private readonly SafetensorsFile[] _files;
-        private readonly ConcurrentDictionary<string, Lazy<NativeBuffer>> _copies;
-
-        internal FilesHandle(SafetensorsFile[] files, ConcurrentDictionary<string, Lazy<NativeBuffer>> copies)
-            : base(nint.Zero, ownsHandle: true)
-        {
-            _files = files;
-            _copies = copies;
-            SetHandle(1);
-        }
-
-        public override bool IsInvalid => handle == nint.Zero;
-
-        protected override bool ReleaseHandle()
-        {
-            Array.ForEach(_files, file => file.Dispose());
-            foreach (Lazy<NativeBuffer> copy in _copies.Values)
-                copy.Value.Dispose();
-
-            return true;
-        }
+        Array.ForEach(_files, file => file.Dispose());
+        foreach (Lazy<NativeBuffer> copy in _widenedScales.Values)
+            copy.Value.Dispose();
     }
 }

@@ -18,9 +18,9 @@ public sealed partial class Checkpoint
         IProgress<LoadProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        _lifetime.ThrowIfDisposed();
         IEnumerable<Tensor> tensors = names is null ? _tensors.Values : names.Distinct().Select(Get);
         var prefetch = new Prefetch(tensors, progress);
-        await prefetch.RunAsync(_handle, cancellationToken).ConfigureAwait(false);
+        await prefetch.RunAsync(_lifetime, cancellationToken).ConfigureAwait(false);
     }
 }

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace MoeKernels.Formats;
 
 /// <summary>Makes the pages of tensors resident with several threads.</summary>
@@ -32,16 +30,16 @@ internal sealed unsafe class Prefetch
     }
 
     /// <summary>Reads everything, each thread under its own lease on the mappings.</summary>
-    internal Task RunAsync(SafeHandle mappings, CancellationToken cancellationToken)
+    internal Task RunAsync(Lifetime mappings, CancellationToken cancellationToken)
     {
         int threads = Math.Min(Math.Min(Environment.ProcessorCount, MaxThreads), _pieces.Length);
         return Task.WhenAll(Enumerable.Range(0, threads).Select(_ => Task.Run(() => Work(mappings, cancellationToken))));
     }
 
     /// <summary>Takes pieces in the order of the file, so that a rotating disk or network file system streams.</summary>
-    private void Work(SafeHandle mappings, CancellationToken cancellationToken)
+    private void Work(Lifetime mappings, CancellationToken cancellationToken)
     {
-        using MappingLease lease = new(mappings);
+        using Lifetime.Lease lease = mappings.Acquire();
         for (int i; (i = Interlocked.Increment(ref _next)) < _pieces.Length;)
         {
             cancellationToken.ThrowIfCancellationRequested();

@@ -14,14 +14,14 @@ namespace MoeKernels.Formats;
 /// </remarks>
 public sealed class SafetensorsFile : IDisposable
 {
-    private readonly SafeMemoryMappedViewHandle _view;
+    private readonly Lifetime _lifetime;
     private readonly unsafe byte* _start;
 
     private unsafe SafetensorsFile(string path, long length, SafeMemoryMappedViewHandle view)
     {
         Path = path;
         ByteLength = length;
-        _view = view;
+        _lifetime = new Lifetime(this, view.Dispose);
         _start = (byte*)view.DangerousGetHandle();
         SafetensorsHeader header = ReadHeader();
         Tensors = header.Tensors;
@@ -39,9 +39,6 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>The strings of <c>__metadata__</c>; often <c>format: pt</c>.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
-
-    /// <summary>The mapping; a lease on it keeps the pages while another thread disposes the file.</summary>
-    internal SafeMemoryMappedViewHandle View => _view;
 
     /// <summary>Maps a file and checks its header.</summary>
     /// <param name="path">Path of the file.</param>
@@ -72,19 +69,23 @@ public sealed class SafetensorsFile : IDisposable
         ArgumentNullException.ThrowIfNull(tensor);
         ArgumentOutOfRangeException.ThrowIfNegative(byteOffset);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(byteOffset, tensor.ByteLength - destination.Length);
-        using MappingLease lease = new(_view);
+        using Lifetime.Lease lease = Acquire();
         new ReadOnlySpan<byte>(DataPointer(tensor) + byteOffset, destination.Length).CopyTo(destination);
     }
 
     /// <summary>Releases the mapping, at once or when the last lease ends. May be called again.</summary>
-    public void Dispose() => _view.Dispose();
+    public void Dispose() => _lifetime.Dispose();
+
+    /// <summary>Keeps every pointer valid for a scope, even when another thread disposes the file.</summary>
+    /// <exception cref="ObjectDisposedException">The file was disposed before.</exception>
+    internal Lifetime.Lease Acquire() => _lifetime.Acquire();
 
     /// <summary>First byte of a tensor, any alignment; valid while the file or a lease on it is held.</summary>
     /// <exception cref="ArgumentException">The tensor is of another file.</exception>
     /// <exception cref="ObjectDisposedException">The file was disposed.</exception>
     internal unsafe byte* DataPointer(TensorInfo tensor)
     {
-        ObjectDisposedException.ThrowIf(_view.IsClosed, this);
+        _lifetime.ThrowIfDisposed();
         if (!Tensors.TryGetValue(tensor.Name, out TensorInfo? own) || !ReferenceEquals(own, tensor))
             throw new ArgumentException($"'{tensor.Name}' is not a tensor of {Path}.", nameof(tensor));
 

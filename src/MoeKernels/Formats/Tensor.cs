@@ -53,7 +53,7 @@ public sealed class Tensor
             throw new MoeUnsupportedException($"a copy of {Info.ElementCount} elements of '{Name}'", FilePath);
 
         var values = new float[Info.ElementCount];
-        using MappingLease lease = new(_file.View);
+        using Lifetime.Lease lease = _file.Acquire();
         unsafe
         {
             if (!FloatWidening.TryWiden(ElementType, Data, values))

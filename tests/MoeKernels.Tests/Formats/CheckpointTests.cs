@@ -163,7 +163,7 @@ public sealed class CheckpointTests : IDisposable
         Assert.Throws<ObjectDisposedException>(() => checkpoint.Contains("a"));
         Assert.Throws<ObjectDisposedException>(() => tensor.ToSingles());
         Assert.Throws<ObjectDisposedException>(() => tensor.Read(0, new byte[1]));
-        Assert.Throws<ObjectDisposedException>(() => checkpoint.Lease().Dispose());
+        Assert.Throws<ObjectDisposedException>(() => checkpoint.Acquire().Dispose());
         await Assert.ThrowsAsync<ObjectDisposedException>(() => checkpoint.PrefetchAsync());
     }
 
@@ -173,9 +173,10 @@ public sealed class CheckpointTests : IDisposable
         WriteShard("model.safetensors", "a", "b");
         Checkpoint checkpoint = Checkpoint.Open(_folder.Path);
         float* data = (float*)checkpoint.Get("b").Data;
-        using MappingLease lease = checkpoint.Lease();
+        using Lifetime.Lease lease = checkpoint.Acquire();
         checkpoint.Dispose();
         Assert.Equal(1f, *data);
+        Assert.Throws<ObjectDisposedException>(() => checkpoint.Acquire().Dispose());
     }
 
     [Fact]

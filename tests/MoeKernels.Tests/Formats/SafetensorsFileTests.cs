@@ -231,7 +231,7 @@ public sealed class SafetensorsFileTests : IDisposable
         SafetensorsFile file = SafetensorsFile.Open(_folder.WriteTensors(
             "a", """{"t":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}""", 4));
         byte* data = file.DataPointer(file.Tensors["t"]);
-        using MappingLease lease = new(file.View);
+        using Lifetime.Lease lease = file.Acquire();
         file.Dispose();
         Assert.Equal(3, data[3]);
     }

@@ -85,7 +85,7 @@ internal sealed unsafe class Transformer : IDisposable
     public void Forward(ForwardContext context, ReadOnlySpan<int> tokens, LogitRows rows, Span<float> logits)
     {
         CheckArguments(context.Batch, tokens, rows, logits.Length);
-        using MappingLease lease = new(_memory);
+        using Lifetime.Lease lease = _memory.Acquire();
         long mark = context.Workspace.Mark();
         try
         {

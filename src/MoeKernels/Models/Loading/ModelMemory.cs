@@ -1,23 +1,18 @@
-using System.Runtime.InteropServices;
-
 namespace MoeKernels.Models.Loading;
 
 /// <summary>Everything a loaded model keeps outside the managed heap: the mapped checkpoint and the copies made of parts
 /// of it. A forward call holds a lease, so that disposing the model during one frees nothing under its feet.</summary>
-internal sealed unsafe class ModelMemory : SafeHandle
+internal sealed unsafe class ModelMemory : IDisposable
 {
     private readonly List<IDisposable> _owned;
+    private readonly Lifetime _lifetime;
 
     /// <param name="source">The mapped files the model's views point into; disposed with this object.</param>
     public ModelMemory(IDisposable source)
-        : base(nint.Zero, ownsHandle: true)
     {
         _owned = [source];
-        SetHandle(1);
+        _lifetime = new Lifetime(this, () => _owned.ForEach(owned => owned.Dispose()));
     }
-
-    /// <inheritdoc/>
-    public override bool IsInvalid => handle == nint.Zero;
 
     /// <summary>Bytes of the copies.</summary>
     public long CopiedBytes { get; private set; }
@@ -49,10 +44,10 @@ internal sealed unsafe class ModelMemory : SafeHandle
         return resource;
     }
 
-    /// <inheritdoc/>
-    protected override bool ReleaseHandle()
-    {
-        _owned.ForEach(owned => owned.Dispose());
-        return true;
-    }
+    /// <summary>Keeps everything until the returned lease is disposed; allocates nothing.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed.</exception>
+    public Lifetime.Lease Acquire() => _lifetime.Acquire();
+
+    /// <summary>Frees everything, now or when the last lease ends. May be called again.</summary>
+    public void Dispose() => _lifetime.Dispose();
 }
