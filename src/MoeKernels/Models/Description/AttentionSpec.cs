@@ -1,5 +1,6 @@
 using MoeKernels.Models.Execution;
 using MoeKernels.Models.KvCache;
+using MoeKernels.Models.Layers;
 
 namespace MoeKernels.Models.Description;
 
@@ -107,12 +108,20 @@ internal sealed record AttentionSpec : LayerSpec
 
     /// <inheritdoc/>
     public override long StateBytes(int contextLength) =>
-        Source == KeySource.Causal ? KeyValueCache.Bytes(KeyValueHeads, HeadDim, contextLength) : 0;
+        Source == KeySource.Bidirectional ? 0 : KeyValueCache.Bytes(KeyValueHeads, HeadDim, contextLength);
 
     /// <inheritdoc/>
-    public override long ScratchFloats(int rows, int contextLength, int threads) =>
+    public override long ScratchFloats(int rows, int contextLength, int threads) => Source switch
+    {
+        KeySource.Bidirectional => EncoderAttentionLayer.ScratchFloats(this, rows),
+        KeySource.Encoder => CrossAttentionLayer.ScratchFloats(this, rows, contextLength),
+        _ => CausalScratchFloats(rows, contextLength),
+    };
+
+    private long CausalScratchFloats(int rows, int contextLength) =>
         Workspace.Rounded((long)rows * Query.Outputs)
         + (2 * Workspace.Rounded((long)rows * Key.Outputs))
         + Workspace.Rounded((long)rows * Heads * HeadDim)
+        + (RelativeBias is null ? 0 : RelativePositionBias.ScratchFloats(Heads, rows, contextLength))
         + Math.Max(2 * Workspace.Rounded(rows), Workspace.Rounded(rows) + Workspace.Rounded((long)rows * (Rope?.Dimensions ?? 0)));
 }

@@ -1,14 +1,9 @@
 namespace MoeKernels.Models.Description;
 
-/// <summary>Positions added to the embedding.</summary>
-internal enum PositionKind
-{
-    /// <summary>Positions act inside attention only.</summary>
-    None,
-
-    /// <summary>Sinusoids that start after the padding id (NLLB / M2M-100).</summary>
-    Sinusoidal,
-}
+/// <summary>Sinusoidal positions added to the embedding (NLLB / M2M-100).</summary>
+/// <param name="PadToken">The padding token: positions start after its id, and it has none itself.</param>
+/// <param name="StoredAs">Type the table of positions is rounded to.</param>
+internal sealed record SinusoidalSpec(int PadToken, ElementType StoredAs);
 
 /// <summary>A stack of blocks over one residual stream.</summary>
 internal sealed record StackSpec
@@ -22,7 +17,8 @@ internal sealed record StackSpec
     /// <summary>Multiplies embedding rows.</summary>
     public float EmbeddingScale { get; init; } = 1;
 
-    public PositionKind Positions { get; init; }
+    /// <summary>Null where positions act inside attention only.</summary>
+    public SinusoidalSpec? Positions { get; init; }
 
     public required IReadOnlyList<BlockSpec> Blocks { get; init; }
 

@@ -12,20 +12,22 @@ namespace MoeKernels.Models.Execution;
 internal sealed unsafe class Transformer : IDisposable
 {
     private readonly ModelMemory _memory;
-    private readonly TokenEmbedding _embedding;
+    private readonly StackInput _input;
     private readonly Stack _decoder;
     private readonly LinearWeights _head;
-    private readonly Layer[] _stateful;
+    private readonly IStateful[] _stateful;
+    private readonly EncoderParts? _encoder;
 
     /// <summary>Takes over the loaded parts.</summary>
     /// <param name="description">What the parts were built from.</param>
     /// <param name="memory">Owner of everything they point to; disposed with the model.</param>
-    /// <param name="parts">Embedding, stack and head.</param>
+    /// <param name="parts">Embedding, stacks and head.</param>
     public Transformer(ModelDescription description, ModelMemory memory, TransformerParts parts)
     {
         Description = description;
         _memory = memory;
-        (_embedding, _decoder, _head, _stateful) = (parts.Embedding, parts.Decoder, parts.Head, parts.Stateful);
+        (_input, _decoder, _head, _stateful) = (parts.Input, parts.Decoder, parts.Head, parts.Stateful);
+        _encoder = parts.Encoder;
     }
 
     /// <summary>The model as data.</summary>
@@ -43,8 +45,8 @@ internal sealed unsafe class Transformer : IDisposable
         var states = new List<LayerState>(_stateful.Length);
         try
         {
-            foreach (Layer layer in _stateful)
-                states.Add(layer.CreateState(contextLength)!);
+            foreach (IStateful part in _stateful)
+                states.Add(part.CreateState(contextLength)!);
         }
         catch
         {
@@ -56,8 +58,8 @@ internal sealed unsafe class Transformer : IDisposable
     }
 
     /// <summary>Floats of the workspace that a forward call needs at most.</summary>
-    /// <param name="rows">Rows of the largest batch.</param>
-    /// <param name="contextLength">Longest context of a sequence in it.</param>
+    /// <param name="rows">Rows of the largest batch, of sources or of decoder tokens.</param>
+    /// <param name="contextLength">Longest context or source of a sequence in it.</param>
     /// <param name="threads">Workers of the pool.</param>
     public long ScratchFloats(int rows, int contextLength, int threads) =>
         ScratchFloats(Description, rows, contextLength, threads);
@@ -65,10 +67,38 @@ internal sealed unsafe class Transformer : IDisposable
     /// <inheritdoc cref="ScratchFloats(int, int, int)"/>
     public static long ScratchFloats(ModelDescription description, int rows, int contextLength, int threads)
     {
-        long largest = description.Decoder.Blocks.Max(block => block.Sublayers.Max(
-            sublayer => sublayer.Layer.ScratchFloats(rows, contextLength, threads)));
+        StackSpec[] stacks = description.Encoder is { } encoder ? [description.Decoder, encoder] : [description.Decoder];
+        long largest = stacks.Max(stack => stack.Blocks.Max(block => block.Sublayers.Max(
+            sublayer => sublayer.Layer.ScratchFloats(rows, contextLength, threads))));
         long head = Workspace.Rounded((long)rows * description.Hidden);
         return head + Math.Max(Stack.ScratchFloats(rows, description.Hidden) + largest, head);
+    }
+
+    /// <summary>Runs the encoder over the sources of the batch; each sequence then remembers what its decoder reads.</summary>
+    /// <param name="context">Threads, workspace and a batch of sources (<see cref="ForwardBatch.AddSource"/>).</param>
+    /// <param name="tokens">Token ids of all rows, padding included.</param>
+    /// <exception cref="InvalidOperationException">The model has no encoder.</exception>
+    /// <inheritdoc cref="Forward" path="/exception"/>
+    /// <remarks>A sequence keeps its source over <see cref="SequenceState.Rewind"/> until the next call. An exception before
+    /// the end of the encoder leaves every sequence's source as it was.</remarks>
+    public void Encode(ForwardContext context, ReadOnlySpan<int> tokens)
+    {
+        EncoderParts encoder = _encoder ?? throw new InvalidOperationException("The model has no encoder.");
+        CheckArguments(context.Batch, tokens, sources: true);
+        using Lifetime.Lease lease = _memory.Acquire();
+        long mark = context.Workspace.Mark();
+        try
+        {
+            float* hidden = context.Workspace.Take((long)tokens.Length * Description.Hidden);
+            encoder.Input.Forward(context, tokens, hidden);
+            encoder.Stack.Forward(context, hidden);
+            foreach (CrossAttentionLayer reader in encoder.Readers)
+                reader.Remember(context, hidden);
+        }
+        finally
+        {
+            context.Workspace.Release(mark);
+        }
     }
 
     /// <summary>Computes the next tokens of the batch's sequences and advances these.</summary>
@@ -78,19 +108,22 @@ internal sealed unsafe class Transformer : IDisposable
     /// <param name="logits">Receives them, [rows × vocabulary]; longer spans are allowed.</param>
     /// <exception cref="ArgumentOutOfRangeException">A token id is not in the vocabulary.</exception>
     /// <exception cref="ArgumentException">The tokens are not as many as the batch's rows, or the logits do not fit.</exception>
+    /// <exception cref="InvalidOperationException">A sequence of an encoder-decoder has no source yet.</exception>
     /// <exception cref="MoeNonFiniteException">A router met NaN or infinity.</exception>
     /// <exception cref="OperationCanceledException">Cancelled between two layers.</exception>
     /// <exception cref="ObjectDisposedException">The model was disposed.</exception>
     /// <remarks>After an exception every sequence is where it was before.</remarks>
     public void Forward(ForwardContext context, ReadOnlySpan<int> tokens, LogitRows rows, Span<float> logits)
     {
-        CheckArguments(context.Batch, tokens, rows, logits.Length);
+        CheckArguments(context.Batch, tokens, sources: false);
+        if (logits.Length < LogitCount(context.Batch, rows))
+            throw new ArgumentException($"{logits.Length} floats are too few for the logits.", nameof(logits));
         using Lifetime.Lease lease = _memory.Acquire();
         long mark = context.Workspace.Mark();
         try
         {
             float* hidden = context.Workspace.Take((long)tokens.Length * Description.Hidden);
-            _embedding.Forward(context.Pool, tokens, hidden);
+            _input.Forward(context, tokens, hidden);
             _decoder.Forward(context, hidden);
             fixed (float* target = logits)
                 Head(context, hidden, rows, target);
@@ -114,12 +147,12 @@ internal sealed unsafe class Transformer : IDisposable
         _ => batch.Rows,
     };
 
-    private void CheckArguments(ForwardBatch batch, ReadOnlySpan<int> tokens, LogitRows rows, int logits)
+    private void CheckArguments(ForwardBatch batch, ReadOnlySpan<int> tokens, bool sources)
     {
         if (tokens.Length != batch.Rows)
             throw new ArgumentException($"{tokens.Length} tokens for a batch of {batch.Rows} rows.", nameof(tokens));
-        if (logits < LogitCount(batch, rows))
-            throw new ArgumentException($"{LogitCount(batch, rows)} logits do not fit {logits} floats.", nameof(logits));
+        if (batch.HoldsSources != sources)
+            throw new ArgumentException($"The batch must hold {(sources ? "sources" : "decoder tokens")}.", nameof(batch));
         foreach (int token in tokens)
         {
             if ((uint)token >= (uint)Description.VocabularySize)

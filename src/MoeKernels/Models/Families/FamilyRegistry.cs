@@ -9,6 +9,8 @@ internal static class FamilyRegistry
     /// <summary>Every family, in the order of their names.</summary>
     public static IReadOnlyList<ModelFamily> All { get; } =
     [
+        new NllbMoeFamily(),
+        new SwitchTransformersFamily(),
     ];
 
     /// <summary>Describes the model of a config.</summary>

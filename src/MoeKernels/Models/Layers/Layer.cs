@@ -4,9 +4,9 @@ using MoeKernels.Models.KvCache;
 namespace MoeKernels.Models.Layers;
 
 /// <summary>One sublayer with its weights. Immutable and shared by all sequences.</summary>
-internal abstract unsafe class Layer
+internal abstract unsafe class Layer : IStateful
 {
-    /// <summary>Index of this layer's state inside <see cref="SequenceState"/>; -1 when it keeps none.</summary>
+    /// <inheritdoc/>
     public int StateIndex { get; set; } = -1;
 
     /// <summary>Computes <c>y = layer(x)</c> for all rows of the batch.</summary>
@@ -15,6 +15,6 @@ internal abstract unsafe class Layer
     /// <param name="y">Receives the result before the residual is added, [rows × hidden]; does not overlap x.</param>
     public abstract void Forward(ForwardContext context, float* x, float* y);
 
-    /// <summary>A new state for one sequence, or null for stateless layers.</summary>
+    /// <inheritdoc/>
     public virtual LayerState? CreateState(int contextLength) => null;
 }

@@ -7,10 +7,28 @@ namespace MoeKernels.Models.Loading;
 /// <summary>Builds layers from their descriptions and a checkpoint.</summary>
 internal sealed unsafe partial class LayerBuilder(WeightBinder binder)
 {
-    private readonly List<Layer> _stateful = [];
+    private readonly List<IStateful> _stateful = [];
+    private readonly List<CrossAttentionLayer> _readers = [];
 
-    /// <summary>Layers with a state so far, in the order of their <see cref="Layer.StateIndex"/>.</summary>
-    public Layer[] Stateful => [.. _stateful];
+    /// <summary>Parts with a state so far, in the order of their <see cref="IStateful.StateIndex"/>.</summary>
+    public IStateful[] Stateful => [.. _stateful];
+
+    /// <summary>Cross-attention layers so far.</summary>
+    public CrossAttentionLayer[] Readers => [.. _readers];
+
+    /// <summary>Builds what turns token ids into a stack's input.</summary>
+    /// <param name="spec">The stack.</param>
+    /// <param name="vocabulary">Rows of the embedding.</param>
+    /// <param name="hidden">Columns of the embedding.</param>
+    /// <param name="cached">Whether positions continue from one call to the next.</param>
+    public StackInput BuildInput(StackSpec spec, int vocabulary, int hidden, bool cached)
+    {
+        SinusoidalPositions? positions = spec.Positions is null ? null : new(spec.Positions, hidden);
+        if (positions is not null && cached)
+            WithState(positions);
+        WeightMatrix embedding = binder.Matrix(spec.Embedding, vocabulary, hidden);
+        return new StackInput(new TokenEmbedding(embedding, spec.EmbeddingScale), positions);
+    }
 
     /// <summary>Builds a stack with all its blocks.</summary>
     /// <exception cref="MoeFormatException">A tensor is missing or has another shape or type.</exception>
@@ -33,6 +51,8 @@ internal sealed unsafe partial class LayerBuilder(WeightBinder binder)
     /// <exception cref="MoeUnsupportedException">There is no code for layers of this kind.</exception>
     public Layer Build(LayerSpec spec) => spec switch
     {
+        AttentionSpec { Source: KeySource.Bidirectional } attention => EncoderAttention(attention),
+        AttentionSpec { Source: KeySource.Encoder } attention => CrossAttention(attention),
         FeedForwardSpec feedForward => FeedForward(feedForward),
         _ => throw new MoeUnsupportedException($"layers of the kind {spec.GetType().Name}"),
     };
@@ -45,7 +65,7 @@ internal sealed unsafe partial class LayerBuilder(WeightBinder binder)
 
     /// <summary>Gives a layer its place among the states of a sequence.</summary>
     private T WithState<T>(T layer)
-        where T : Layer
+        where T : IStateful
     {
         layer.StateIndex = _stateful.Count;
         _stateful.Add(layer);

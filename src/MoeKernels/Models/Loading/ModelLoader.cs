@@ -48,13 +48,13 @@ internal static class ModelLoader
         WeightBinder binder, ModelDescription description, CancellationToken cancellation)
     {
         var builder = new LayerBuilder(binder);
-        StackSpec decoder = description.Decoder;
-        WeightMatrix embedding = binder.Matrix(decoder.Embedding, description.VocabularySize, description.Hidden);
-        Stack stack = builder.Build(decoder, description.Hidden, cancellation);
-        return new TransformerParts(
-            new TokenEmbedding(embedding, decoder.EmbeddingScale),
-            stack,
-            binder.Linear(description.Head),
-            builder.Stateful);
+        (int vocabulary, int hidden) = (description.VocabularySize, description.Hidden);
+        StackInput input = builder.BuildInput(description.Decoder, vocabulary, hidden, cached: true);
+        Stack stack = builder.Build(description.Decoder, hidden, cancellation);
+        EncoderParts? encoder = description.Encoder is not { } spec ? null : new EncoderParts(
+            builder.BuildInput(spec, vocabulary, hidden, cached: false),
+            builder.Build(spec, hidden, cancellation),
+            builder.Readers);
+        return new TransformerParts(input, stack, binder.Linear(description.Head), builder.Stateful, encoder);
     }
 }

@@ -1,0 +1,9 @@
+using MoeKernels.Models.Layers;
+
+namespace MoeKernels.Models.Execution;
+
+/// <summary>What an encoder-decoder has beyond its decoder.</summary>
+/// <param name="Input">Embedding of the source.</param>
+/// <param name="Stack">The encoder.</param>
+/// <param name="Readers">The decoder's cross-attention layers, which remember the encoder's output.</param>
+internal sealed record EncoderParts(StackInput Input, Stack Stack, CrossAttentionLayer[] Readers);
