@@ -155,7 +155,6 @@ internal sealed class NllbMoeFamily : ModelFamily
                 Module = Name($"{module}.experts"),
                 Hidden = sizes.Hidden,
                 Intermediate = intermediate,
-                Gate = null,
                 Up = "fc1",
                 Down = "fc2",
                 ExpertFormat = "expert_{0}",

@@ -149,7 +149,7 @@ internal sealed class SwitchTransformersFamily : ModelFamily
                 Module = $"{module}.experts",
                 Hidden = sizes.Hidden,
                 Intermediate = _intermediate,
-                Gate = _activation.Gated ? "wi_0" : null,
+                Gate = "wi_0",
                 Up = _activation.Gated ? "wi_1" : "wi",
                 Down = "wo",
                 ExpertFormat = "expert_{0}",
