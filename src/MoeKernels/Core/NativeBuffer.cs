@@ -19,7 +19,7 @@ internal sealed unsafe class NativeBuffer : SafeHandle
     {
         ByteLength = bytes;
         SetHandle((nint)address);
-        GC.AddMemoryPressure(bytes);
+        GC.AddMemoryPressure(Math.Max(bytes, 1));
     }
 
     /// <inheritdoc/>
@@ -79,7 +79,7 @@ internal sealed unsafe class NativeBuffer : SafeHandle
     protected override bool ReleaseHandle()
     {
         NativeMemory.AlignedFree((void*)handle);
-        GC.RemoveMemoryPressure(ByteLength);
+        GC.RemoveMemoryPressure(Math.Max(ByteLength, 1));
         return true;
     }
 }
