@@ -68,7 +68,7 @@ public sealed unsafe partial class Checkpoint
         byte* data = tensor.Data;
         var views = new WeightMatrix[Count(stack)];
         for (int e = 0; e < views.Length; e++)
-            views[e] = new WeightMatrix(format.Value, data + (e * rows * rowBytes), rows, columns, rowBytes);
+            views[e] = new WeightMatrix(format.Value, data + ((nint)e * rows * rowBytes), rows, columns, rowBytes);
 
         return views;
     }

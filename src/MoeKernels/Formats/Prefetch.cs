@@ -22,10 +22,7 @@ internal sealed unsafe class Prefetch
     internal Prefetch(IEnumerable<Tensor> tensors, IProgress<LoadProgress>? progress)
     {
         _progress = progress;
-        _pieces = [.. tensors
-            .OrderBy(tensor => tensor.FilePath, StringComparer.Ordinal)
-            .ThenBy(tensor => tensor.Info.Offset)
-            .SelectMany(Split)];
+        _pieces = [.. Ranges(tensors).SelectMany(Split)];
         _totalBytes = _pieces.Sum(piece => piece.Bytes);
     }
 
@@ -58,23 +55,45 @@ internal sealed unsafe class Prefetch
         }
     }
 
-    private static IEnumerable<Piece> Split(Tensor tensor)
+    /// <summary>Joins neighbours, because a checkpoint has 10^5 tensors and most of them are small.</summary>
+    private static List<Piece> Ranges(IEnumerable<Tensor> tensors)
     {
-        for (long offset = 0; offset < tensor.ByteLength; offset += PieceBytes)
-            yield return new Piece(tensor, offset, Math.Min(PieceBytes, tensor.ByteLength - offset));
+        var ranges = new List<Piece>();
+        foreach (Tensor tensor in tensors
+            .OrderBy(tensor => tensor.FilePath, StringComparer.Ordinal)
+            .ThenBy(tensor => tensor.Info.Offset))
+        {
+            Piece last = ranges.Count > 0 ? ranges[^1] : default;
+            if (last.File == tensor.File && last.Offset + last.Bytes == tensor.Info.Offset)
+                ranges[^1] = last with { Bytes = last.Bytes + tensor.ByteLength };
+            else
+                ranges.Add(new Piece(tensor.File, tensor.Info.Offset, tensor.ByteLength));
+        }
+
+        return ranges;
+    }
+
+    private static IEnumerable<Piece> Split(Piece range)
+    {
+        for (long done = 0; done < range.Bytes; done += PieceBytes)
+            yield return new Piece(range.File, range.Offset + done, Math.Min(PieceBytes, range.Bytes - done));
     }
 
     private static void Read(Piece piece)
     {
         long page = Environment.SystemPageSize;
-        byte* first = piece.Tensor.Data + piece.Offset;
-        nint start = (nint)first & ~((nint)page - 1);
-        long bytes = (nint)first + (nint)piece.Bytes - start;
+        nint first = (nint)(piece.File.Start + piece.Offset);
+        nint start = first & ~((nint)page - 1);
+        long bytes = first + (nint)piece.Bytes - start;
         LinuxMemory.StartReading(start, bytes);
         switch (LinuxMemory.Populate(start, bytes))
         {
             case LinuxMemory.Populated.Unreadable:
-                throw piece.Tensor.Error("the data cannot be read: a disk error, or the file was cut after opening");
+                throw new MoeFormatException(
+                    piece.File.Path,
+                    null,
+                    $"the bytes {piece.Offset} to {piece.Offset + piece.Bytes} cannot be read: a disk error, or the file was "
+                    + "cut after opening");
             case LinuxMemory.Populated.NotSupported:
                 for (long i = 0; i < bytes; i += page)
                     Volatile.Read(ref *(byte*)(start + (nint)i));
@@ -94,6 +113,6 @@ internal sealed unsafe class Prefetch
         }
     }
 
-    /// <summary>Part of a tensor.</summary>
-    private readonly record struct Piece(Tensor Tensor, long Offset, long Bytes);
+    /// <summary>Part of a file.</summary>
+    private readonly record struct Piece(SafetensorsFile File, long Offset, long Bytes);
 }

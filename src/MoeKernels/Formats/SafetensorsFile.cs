@@ -80,6 +80,9 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="ObjectDisposedException">The file was disposed before.</exception>
     internal Lifetime.Lease Acquire() => _lifetime.Acquire();
 
+    /// <summary>First byte of the file; valid while the file or a lease on it is held.</summary>
+    internal unsafe byte* Start => _start;
+
     /// <summary>First byte of a tensor, any alignment; valid while the file or a lease on it is held.</summary>
     /// <exception cref="ArgumentException">The tensor is of another file.</exception>
     /// <exception cref="ObjectDisposedException">The file was disposed.</exception>
