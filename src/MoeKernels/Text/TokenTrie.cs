@@ -42,4 +42,20 @@ internal sealed class TokenTrie
 
         return length > 0;
     }
+
+    /// <summary>Ids and lengths of all texts that start a text, shortest first.</summary>
+    public List<(int Id, int Length)> Prefixes(ReadOnlySpan<int> text)
+    {
+        var result = new List<(int Id, int Length)>();
+        var node = 0;
+        for (var i = 0; i < text.Length; i++)
+        {
+            if (!_edges.TryGetValue((long)node << 32 | (uint)text[i], out node))
+                break;
+            if (_ids[node] >= 0)
+                result.Add((_ids[node], i + 1));
+        }
+
+        return result;
+    }
 }

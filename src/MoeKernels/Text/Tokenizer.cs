@@ -1,9 +1,7 @@
 using MoeKernels.Text.Alignment;
 using MoeKernels.Text.Decoders;
 using MoeKernels.Text.Loading;
-using MoeKernels.Text.Normalizers;
 using MoeKernels.Text.PostProcessors;
-using MoeKernels.Text.PreTokenizers;
 using MoeKernels.Text.TokenModels;
 
 namespace MoeKernels.Text;
@@ -39,6 +37,9 @@ public sealed class Tokenizer
 
     /// <summary>Ids that end a text by <c>tokenizer_config.json</c>; empty if it names none.</summary>
     public IReadOnlyList<int> EosTokenIds => IdOf(_parts.Config.EosToken) is { } id ? [id] : [];
+
+    /// <summary>Whether <c>tokenizer_config.json</c> sets <c>clean_up_tokenization_spaces</c>.</summary>
+    public bool CleansUpSpaces => _parts.Config.CleanUp;
 
     /// <summary>Truncation the file asks for; it is applied only if passed to an encoding call.</summary>
     public TruncationOptions? FileTruncation => _parts.Truncation;
@@ -88,7 +89,11 @@ public sealed class Tokenizer
     /// <summary>Turns tokens back into text; ids outside the vocabulary are skipped.</summary>
     /// <param name="ids">Token ids.</param>
     /// <param name="skipSpecialTokens">Whether special tokens are left out.</param>
-    public string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = true)
+    /// <param name="cleanUpSpaces">
+    /// Whether spaces before punctuation and English contractions are taken out at the end, as transformers does for
+    /// models with <see cref="CleansUpSpaces"/>: version 4 for all of them, version 5 for all but BPE models.
+    /// </param>
+    public string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = true, bool cleanUpSpaces = false)
     {
         var tokens = new List<string>(ids.Length);
         foreach (var id in ids)
@@ -98,7 +103,10 @@ public sealed class Tokenizer
                 tokens.Add(text);
         }
 
-        return _parts.Decoder is null ? string.Join(' ', tokens) : string.Concat(_parts.Decoder.Apply(tokens));
+        var result = _parts.Decoder is null
+            ? string.Join(' ', tokens)
+            : string.Concat(_parts.Decoder.Apply(tokens));
+        return cleanUpSpaces ? CleanUp.ApplyAtEnd(result) : result;
     }
 
     /// <summary>Starts decoding token by token, for text that is shown while it is generated.</summary>
@@ -120,9 +128,6 @@ public sealed class Tokenizer
 
     /// <summary>Whether an id is a special token, which decoding can leave out.</summary>
     public bool IsSpecial(int id) => _parts.Added.ById.TryGetValue(id, out var added) && added.Special;
-
-    /// <summary>The text of a decoded run of tokens after clean-up by configuration, see tokenizer_config.json.</summary>
-    internal TokenizerParts Parts => _parts;
 
     private int? IdOf(string? token) => token is null ? null : TokenId(token);
 

@@ -10,9 +10,15 @@ internal static class CleanUp
         (" do not", " don't"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
     ];
 
-    public static string Apply(string text)
+    /// <summary>Cleans one token, as the WordPiece and CTC decoders do.</summary>
+    public static string Apply(string text) => Apply(text, Rules);
+
+    /// <summary>Cleans a whole text, as transformers does; it leaves "do not" alone.</summary>
+    public static string ApplyAtEnd(string text) => Apply(text, Rules.Where(r => r.To != " don't"));
+
+    private static string Apply(string text, IEnumerable<(string From, string To)> rules)
     {
-        foreach (var (from, to) in Rules)
+        foreach (var (from, to) in rules)
             text = text.Replace(from, to, StringComparison.Ordinal);
         return text;
     }

@@ -8,6 +8,9 @@ internal static class ModelLoader
     public static ITokenModel Load(Section section) => ModelType(section) switch
     {
         "BPE" => LoadBpe(section),
+        "Unigram" => LoadUnigram(section),
+        "WordPiece" => LoadWordPiece(section),
+        "WordLevel" => LoadWordLevel(section),
         var type => throw new MoeUnsupportedException($"tokenizer model {type}", section.Where),
     };
 
@@ -35,7 +38,7 @@ internal static class ModelLoader
         var vocabulary = LoadVocabulary(section.Required("vocab"));
         var options = new BpeOptions
         {
-            UnknownId = section["unk_token"] is { IsNull: false } unknown ? IdOf(vocabulary, unknown) : null,
+            Unknown = section["unk_token"].IsNull ? null : LoadUnknown(section, vocabulary, ""),
             Prefix = section.Text("continuing_subword_prefix", ""),
             Suffix = section.Text("end_of_word_suffix", ""),
             FuseUnknown = section.Bool("fuse_unk", false),
@@ -45,8 +48,47 @@ internal static class ModelLoader
         return new BpeModel(vocabulary, LoadMerges(section.Required("merges"), vocabulary, options.Prefix), options);
     }
 
-    private static int IdOf(Vocabulary vocabulary, Section token) =>
-        vocabulary.TryGetId(token.AsText(), out var id) ? id : throw token.Error("is not in the vocabulary");
+    private static UnigramModel LoadUnigram(Section section)
+    {
+        var tokens = new List<(string Text, double Score)>();
+        foreach (var item in section.Required("vocab").Items())
+        {
+            var parts = item.Items().ToList();
+            if (parts.Count != 2)
+                throw item.Error("is not a pair of token and score");
+            tokens.Add((parts[0].AsText(), parts[1].AsNumber()));
+        }
+
+        var unknown = section["unk_id"];
+        int? id = unknown.IsNull ? null : unknown.AsInt();
+        if (id >= tokens.Count)
+            throw unknown.Error("is not in the vocabulary");
+        return new UnigramModel(
+            tokens, new UnknownToken(id, section.File, unknown.Path), section.Bool("byte_fallback", false));
+    }
+
+    private static WordPieceModel LoadWordPiece(Section section)
+    {
+        var vocabulary = LoadVocabulary(section.Required("vocab"));
+        var maxLength = section["max_input_chars_per_word"];
+        return new WordPieceModel(
+            vocabulary,
+            section.Text("continuing_subword_prefix", "##"),
+            LoadUnknown(section, vocabulary, "[UNK]"),
+            maxLength.IsNull ? 100 : maxLength.AsInt());
+    }
+
+    private static WordLevelModel LoadWordLevel(Section section)
+    {
+        var vocabulary = LoadVocabulary(section.Required("vocab"));
+        return new WordLevelModel(vocabulary, LoadUnknown(section, vocabulary, "<unk>"));
+    }
+
+    private static UnknownToken LoadUnknown(Section section, Vocabulary vocabulary, string fallback)
+    {
+        int? id = vocabulary.TryGetId(section.Text("unk_token", fallback), out var found) ? found : null;
+        return new UnknownToken(id, section.File, section["unk_token"].Path);
+    }
 
     private static Dictionary<long, (int Rank, int Id)> LoadMerges(Section section, Vocabulary vocabulary, string prefix)
     {

@@ -5,8 +5,8 @@ namespace MoeKernels.Text.TokenModels;
 /// <summary>What a file says about a <see cref="BpeModel"/> beside its vocabulary and merges.</summary>
 internal sealed record BpeOptions
 {
-    /// <summary>Id of the token for characters that are in no token; null drops them.</summary>
-    public int? UnknownId { get; init; }
+    /// <summary>The token for characters that are in no token; null drops them.</summary>
+    public UnknownToken? Unknown { get; init; }
 
     /// <summary>Prefix of every symbol but the first of a word.</summary>
     public string Prefix { get; init; } = "";

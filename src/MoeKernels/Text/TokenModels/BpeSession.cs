@@ -52,7 +52,7 @@ internal sealed class BpeSession(BpeModel model) : ITokenSession
             }
             else if (!(model.Options.ByteFallback && TryAddBytes(model.SymbolText(word[i], first, last))))
             {
-                if (model.Options.UnknownId is null)
+                if (model.Options.Unknown is null)
                     continue;
                 if (!model.Options.FuseUnknown)
                     FlushUnknown(ref unknownBytes);
@@ -66,7 +66,7 @@ internal sealed class BpeSession(BpeModel model) : ITokenSession
     private void FlushUnknown(ref int bytes)
     {
         if (bytes > 0)
-            Add(model.Options.UnknownId!.Value, bytes);
+            Add(model.Options.Unknown!.Required, bytes);
         bytes = 0;
     }
 

@@ -14,12 +14,24 @@ internal sealed class Vocabulary
     {
         _ids = ids;
         _lookup = ids.GetAlternateLookup<ReadOnlySpan<char>>();
+        Count = ids.Count;
         _texts = new Dictionary<int, string>(ids.Count);
         foreach (var (text, id) in ids)
             _texts[id] = text;
     }
 
-    public int Count => _ids.Count;
+    /// <param name="ids">Ids by text.</param>
+    /// <param name="texts">Texts in the order of their ids; a text that comes twice has two ids.</param>
+    public Vocabulary(Dictionary<string, int> ids, IEnumerable<string> texts)
+        : this(ids)
+    {
+        Count = 0;
+        foreach (var text in texts)
+            _texts[Count++] = text;
+    }
+
+    /// <summary>Number of entries; the first added token has this id.</summary>
+    public int Count { get; }
 
     public IEnumerable<KeyValuePair<string, int>> Entries => _ids;
 
