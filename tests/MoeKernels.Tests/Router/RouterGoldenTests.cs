@@ -39,13 +39,38 @@ public class RouterGoldenTests
         ["nllb_moe"] = RouterSpec.NllbMoe(8),
     };
 
+    /// <summary>Presets with one rule wrong, each of which the stored choices must expose.</summary>
+    private static readonly Dictionary<string, RouterSpec> Faults = new()
+    {
+        ["mixtral"] = Presets["mixtral"] with { Normalize = NormRule.None },
+        ["qwen2_moe"] = Presets["qwen2_moe"] with { Normalize = NormRule.Sum },
+        ["deepseek_v2"] = Presets["deepseek_v2"] with { Grouping = GroupRule.KeepByTopTwoSum },
+        ["deepseek_v2-lite"] = Presets["deepseek_v2-lite"] with { Scale = 16f },
+        ["deepseek_v3"] = Presets["deepseek_v3"] with { Grouping = GroupRule.KeepByMax },
+        ["glm4_moe"] = Presets["glm4_moe"] with { HasChoiceBias = false },
+        ["gpt_oss"] = Presets["gpt_oss"] with { Score = RouterScore.Softmax, Normalize = NormRule.None },
+        ["llama4-text"] = Presets["llama4-text"] with { Score = RouterScore.Softmax, Normalize = NormRule.None },
+        ["pangu_pro_moe"] = Presets["pangu_pro_moe"] with { Grouping = GroupRule.None },
+        ["pangu-two-per-group"] = Presets["pangu-two-per-group"] with { Normalize = NormRule.Sum },
+        ["switch-drops"] = Presets["switch"],
+        ["nllb_moe"] = Presets["nllb_moe"] with { SkipPadding = false },
+    };
+
     public static TheoryData<string> Folders => [.. Presets.Keys];
+
+    public static TheoryData<string> FaultyFolders => [.. Faults.Keys];
 
     [Theory]
     [MemberData(nameof(Folders))]
-    public void Preset_StoredLogits_GivesStoredChoices(string folder)
+    public void Preset_StoredLogits_GivesStoredChoices(string folder) => Check(folder, Presets[folder]);
+
+    [Theory]
+    [MemberData(nameof(FaultyFolders))]
+    public void Preset_OneRuleWrong_IsExposed(string folder) =>
+        Assert.ThrowsAny<Xunit.Sdk.XunitException>(() => Check(folder, Faults[folder]));
+
+    private static void Check(string folder, RouterSpec spec)
     {
-        var spec = Presets[folder];
         using var golden = new GoldenFile(folder);
         using var checkpoint = Checkpoint.Open(RepositoryPaths.DataFile("models", folder));
         string[] routers = golden.Routers();
