@@ -54,6 +54,10 @@ internal sealed partial class ConfigReader
     /// <summary>Whether one of the keys is present and not null.</summary>
     internal bool Has(params ReadOnlySpan<string> keys) => Find(keys, out _).ValueKind != JsonValueKind.Undefined;
 
+    /// <summary>Whether a key is there and null, where a family tells that from an absent one.</summary>
+    internal bool IsNull(string key) =>
+        _object.TryGetProperty(key, out JsonElement value) && value.ValueKind == JsonValueKind.Null;
+
     /// <summary>The full name of a key for messages, such as <c>rope_scaling.factor</c>.</summary>
     internal string FullName(string key) => _prefix + key;
 

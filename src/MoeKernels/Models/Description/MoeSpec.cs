@@ -1,18 +1,8 @@
 using MoeKernels.Experts;
-using MoeKernels.Models.Execution;
+using MoeKernels.Models.Layers;
 using MoeKernels.Router;
 
 namespace MoeKernels.Models.Description;
-
-/// <summary>How a fused tensor's gate and up rows lie.</summary>
-internal enum GateUpOrder
-{
-    /// <summary>All gate rows, then all up rows.</summary>
-    Concatenated,
-
-    /// <summary>Gate row, up row, gate row, ... (GPT-OSS).</summary>
-    Interleaved,
-}
 
 /// <summary>Names and layouts of a layer's routed experts. The loader takes whichever layout the files have.</summary>
 internal sealed record ExpertsSpec
@@ -25,7 +15,7 @@ internal sealed record ExpertsSpec
 
     public required int Intermediate { get; init; }
 
-    /// <summary>Names inside one expert's module: <c>gate_proj</c> or <c>w1</c>; null when not gated.</summary>
+    /// <summary>Names inside one expert's module: <c>gate_proj</c> or <c>w1</c>; null when the activation is not gated.</summary>
     public string? Gate { get; init; } = "gate_proj";
 
     public string Up { get; init; } = "up_proj";
@@ -71,15 +61,10 @@ internal sealed record MoeSpec : LayerSpec
     /// <summary>Module path under which the router's trace is recorded, in the names of transformers 5.</summary>
     public required string TraceModule { get; init; }
 
+    /// <summary>What a trace records of the router.</summary>
+    public RouterTraceForm TraceForm { get; init; }
+
     /// <inheritdoc/>
-    public override long ScratchFloats(int rows, int contextLength, int threads)
-    {
-        long slots = (long)rows * Router.TopK;
-        return Workspace.Rounded((long)rows * Router.Experts)
-            + (2 * Workspace.Rounded(slots))
-            + (2 * Workspace.Rounded(slots * Experts.Hidden))
-            + Workspace.Rounded(slots * Experts.Intermediate)
-            + (Shared is null ? 0 : Workspace.Rounded((long)rows * (Experts.Hidden + 1)))
-            + (Shared?.Network.ScratchFloats(rows, contextLength, threads) ?? 0);
-    }
+    public override long ScratchFloats(int rows, int contextLength, int threads) => RoutedLayer.ScratchFloats(
+        Router, Experts.Hidden, Experts.Intermediate, Shared?.Network.Up.Outputs ?? 0, rows);
 }

@@ -1,5 +1,7 @@
 using MoeKernels.Experts;
 using MoeKernels.Formats;
+using MoeKernels.Models.Description;
+using MoeKernels.Router;
 
 namespace MoeKernels.Models.Families;
 
@@ -12,11 +14,13 @@ internal sealed class DecoderConfig
     private const int WidestHead = 1 << 14;
     private const int Widest = 1 << 24;
     private const int MostTokens = 1 << 28;
+    private const int MostExperts = 1 << 16;
 
     /// <summary>Reads the shared keys.</summary>
     /// <param name="keys">The object that holds them: the root, or <c>text_config</c>.</param>
     /// <param name="normEpsilon">The family's <c>rms_norm_eps</c> where the config has none.</param>
-    /// <param name="headDim">The family's <c>head_dim</c> where the config has none; null: hidden / heads.</param>
+    /// <param name="headDim">The family's <c>head_dim</c> where the config has none; null, there or here, means hidden /
+    /// heads.</param>
     /// <exception cref="MoeFormatException">A key is missing, out of range or contradicts another.</exception>
     public DecoderConfig(ConfigReader keys, float normEpsilon, int? headDim = null)
     {
@@ -26,7 +30,8 @@ internal sealed class DecoderConfig
         Layers = Extent(MostLayers, "num_hidden_layers");
         Heads = Extent(MostHeads, "num_attention_heads");
         KeyValueHeads = keys.InRange(1, MostHeads, "num_key_value_heads") ?? Heads;
-        HeadDim = keys.InRange(1, WidestHead, "head_dim") ?? headDim ?? Hidden / Heads;
+        HeadDim = keys.InRange(1, WidestHead, "head_dim")
+            ?? (keys.IsNull("head_dim") ? null : headDim) ?? Hidden / Heads;
         MaxContext = keys.PositiveOr(2048, "max_position_embeddings");
         NormEpsilon = keys.FloatOr(normEpsilon, "rms_norm_eps");
         TiedEmbeddings = keys.BoolOr(false, "tie_word_embeddings");
@@ -64,6 +69,14 @@ internal sealed class DecoderConfig
     /// <summary>A width such as <c>intermediate_size</c>, from the first key that is present.</summary>
     public int Width(params ReadOnlySpan<string> keys) => Extent(Widest, keys);
 
+    /// <summary>The rotary embedding of all layers, or of one layer type.</summary>
+    /// <param name="theta">The family's <c>rope_theta</c> where the config has none.</param>
+    /// <param name="partial">The family's <c>partial_rotary_factor</c> where the config has none.</param>
+    /// <param name="interleaved">Whether the family rotates neighbours instead of halves.</param>
+    /// <param name="layerType">Key of the layer's entry where the config has one per layer type.</param>
+    public RopeSpec Rope(double theta, double partial = 1, bool interleaved = false, string? layerType = null) =>
+        RopeConfig.Read(Keys, HeadDim, MaxContext, layerType, interleaved, theta, partial);
+
     /// <summary>Layers that <c>layer_types</c> or a rule of the family gives another kind: one entry per layer.</summary>
     /// <exception cref="MoeFormatException">The array has another length.</exception>
     /// <exception cref="MoeUnsupportedException">An entry is not one of <paramref name="known"/>.</exception>
@@ -80,6 +93,24 @@ internal sealed class DecoderConfig
         }
 
         return types;
+    }
+
+    /// <summary>The number of routed experts.</summary>
+    public int Experts(params ReadOnlySpan<string> keys) => Extent(MostExperts, keys);
+
+    /// <summary>Checks a router made of the config's numbers.</summary>
+    /// <exception cref="MoeFormatException">The numbers contradict each other.</exception>
+    public RouterSpec Checked(RouterSpec router)
+    {
+        try
+        {
+            router.Validate();
+            return router;
+        }
+        catch (ArgumentException e)
+        {
+            throw Keys.Error("num_experts_per_tok", e.Message);
+        }
     }
 
     /// <summary>Maps the names of transformers' <c>ACT2FN</c> to a gated activation.</summary>

@@ -1,5 +1,6 @@
 using MoeKernels.Experts;
 using MoeKernels.Models.Description;
+using MoeKernels.Router;
 
 namespace MoeKernels.Models.Families;
 
@@ -67,6 +68,21 @@ internal sealed class DecoderParts(DecoderConfig config, string prefix = "")
         Module = module,
         Hidden = config.Hidden,
         Intermediate = intermediate,
+    };
+
+    /// <summary>Attention that sees a sliding window; unchanged when there is none.</summary>
+    public static AttentionSpec Sliding(AttentionSpec attention, int? window) => window is null
+        ? attention
+        : attention with { Window = AttentionWindow.Sliding, WindowSize = window.Value };
+
+    /// <summary>Routed experts <c>{module}.experts.{e}</c> behind a router <c>{module}.gate</c> without bias.</summary>
+    public MoeSpec Moe(int layer, TensorName module, RouterSpec router, int intermediate) => new()
+    {
+        Router = config.Checked(router),
+        RouterLinear = new LinearSpec(module.With(".gate"), router.Experts, config.Hidden),
+        Experts = Experts(module.With(".experts"), intermediate),
+        Activation = config.Activation,
+        TraceModule = $"model.layers.{layer}.mlp.gate",
     };
 
     /// <summary>A block of attention and feed-forward, each after its norm.</summary>

@@ -9,7 +9,17 @@ internal static class FamilyRegistry
     /// <summary>Every family, in the order of their names.</summary>
     public static IReadOnlyList<ModelFamily> All { get; } =
     [
+        new Glm4MoeFamily(),
+        new GptOssFamily(),
+        new LlamaFamily(),
+        new Llama4Family(),
+        new MiniMaxM2Family(),
+        new MixtralFamily(),
         new NllbMoeFamily(),
+        new OlmoeFamily(),
+        new PanguProMoeFamily(),
+        new Qwen2MoeFamily(),
+        new Qwen3MoeFamily(),
         new SwitchTransformersFamily(),
     ];
 

@@ -14,4 +14,8 @@ internal abstract class ModelFamily
     /// <exception cref="MoeFormatException">A key is missing or out of range.</exception>
     /// <exception cref="MoeUnsupportedException">The config asks for something the family does not do.</exception>
     public abstract ModelDescription Describe(ConfigReader config);
+
+    /// <summary>The rule that a switch such as <c>attention_bias</c> sets.</summary>
+    protected static BiasRule Bias(ConfigReader config, string key, bool otherwise = false) =>
+        config.BoolOr(otherwise, key) ? BiasRule.Required : BiasRule.None;
 }

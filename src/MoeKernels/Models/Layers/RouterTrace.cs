@@ -9,8 +9,8 @@ internal enum RouterTraceForm
     /// <summary><c>input</c>, <c>logits</c>, <c>weights</c> falling with their <c>ids</c>.</summary>
     WeightsAndIds,
 
-    /// <summary>As <see cref="WeightsAndIds"/> without <c>input</c> (Pangu).</summary>
-    WithoutInput,
+    /// <summary><c>logits</c>, <c>weights</c> and <c>ids</c> in the order of the groups (Pangu).</summary>
+    GroupOrder,
 
     /// <summary><c>input</c>, <c>logits</c>, <c>scores</c> [T, E], 0 where not chosen (Llama-4).</summary>
     Scores,
@@ -49,7 +49,7 @@ internal static unsafe class RouterTrace
         float* weights)
     {
         string prefix = $"router.{module}.";
-        if (form != RouterTraceForm.WithoutInput)
+        if (form != RouterTraceForm.GroupOrder)
             trace.Record(prefix + "input", new ReadOnlySpan<float>(input, checked(tokens * inputs)), tokens, inputs);
 
         int experts = spec.Experts;
@@ -69,6 +69,10 @@ internal static unsafe class RouterTrace
                 int[] selected = Array.ConvertAll(Spread(chosen, ones, spec), one => (int)one);
                 trace.Record(prefix + "selected", selected, tokens, experts);
                 trace.Record(prefix + "weight", values, tokens, 0);
+                break;
+            case RouterTraceForm.GroupOrder:
+                trace.Record(prefix + "weights", values, tokens, spec.TopK);
+                trace.Record(prefix + "ids", chosen, tokens, spec.TopK);
                 break;
             default:
                 RecordSorted(trace, prefix, chosen, values, tokens, spec.TopK);

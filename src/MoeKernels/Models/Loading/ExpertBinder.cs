@@ -1,3 +1,4 @@
+using MoeKernels.Experts;
 using MoeKernels.Formats;
 using MoeKernels.Models.Description;
 
@@ -13,35 +14,35 @@ internal sealed unsafe class ExpertBinder
 
     private readonly WeightBinder _binder;
     private readonly ExpertsSpec _spec;
+    private readonly Activation _activation;
     private readonly int _experts;
     private readonly TensorName _gateUp;
     private readonly TensorName _down;
 
-    private ExpertBinder(WeightBinder binder, ExpertsSpec spec, int experts)
+    private ExpertBinder(WeightBinder binder, ExpertsSpec spec, in Activation activation, int experts)
     {
-        (_binder, _spec, _experts) = (binder, spec, experts);
+        (_binder, _spec, _activation, _experts) = (binder, spec, activation, experts);
         _gateUp = spec.Module.With(GateUpName);
         _down = spec.Module.With(DownName);
     }
 
     /// <summary>Binds the experts of one layer.</summary>
     /// <exception cref="MoeFormatException">A tensor is missing, has another shape or type, or could be read both ways.</exception>
-    public static ExpertWeights Bind(WeightBinder binder, ExpertsSpec spec, int experts)
+    public static ExpertMatrices Bind(WeightBinder binder, ExpertsSpec spec, in Activation activation, int experts)
     {
-        var experter = new ExpertBinder(binder, spec, experts);
-        return spec.Gate is not null && binder.Has(experter._gateUp) ? experter.Fused() : experter.PerExpert();
+        var layer = new ExpertBinder(binder, spec, activation, experts);
+        return activation.Gated && binder.Has(layer._gateUp) ? layer.Fused() : layer.PerExpert();
     }
 
-    private ExpertWeights PerExpert() => new()
-    {
-        Count = _experts,
-        Gate = _spec.Gate is null ? null : PerExpert(_spec.Gate, _spec.Intermediate, _spec.Hidden),
-        Up = PerExpert(_spec.Up, _spec.Intermediate, _spec.Hidden),
-        Down = PerExpert(_spec.Down, _spec.Hidden, _spec.Intermediate),
-        GateBias = _spec.Gate is null ? null : PerExpertBias(_spec.Gate, _spec.Intermediate),
-        UpBias = PerExpertBias(_spec.Up, _spec.Intermediate),
-        DownBias = PerExpertBias(_spec.Down, _spec.Hidden),
-    };
+    private ExpertMatrices PerExpert() => new(
+        _experts,
+        _activation,
+        _activation.Gated ? PerExpert(_spec.Gate!, _spec.Intermediate, _spec.Hidden) : null,
+        PerExpert(_spec.Up, _spec.Intermediate, _spec.Hidden),
+        PerExpert(_spec.Down, _spec.Hidden, _spec.Intermediate),
+        _activation.Gated ? PerExpertBias(_spec.Gate!, _spec.Intermediate) : null,
+        PerExpertBias(_spec.Up, _spec.Intermediate),
+        PerExpertBias(_spec.Down, _spec.Hidden));
 
     private TensorName InExpert(int expert, string name) =>
         _spec.Module.With($".{_spec.ExpertFormat.Replace("{0}", $"{expert}", StringComparison.Ordinal)}.{name}");
@@ -68,9 +69,9 @@ internal sealed unsafe class ExpertBinder
         return biases;
     }
 
-    private ExpertWeights Fused()
+    private ExpertMatrices Fused()
     {
-        int both = checked(2 * _spec.Intermediate);
+        int both = 2 * _spec.Intermediate;
         bool transposed = FusedOrientation.IsTransposed(_binder, _spec, _gateUp, _down);
         WeightMatrix[] gateUp = FusedMatrices(_gateUp, both, _spec.Hidden, transposed);
         WeightMatrix[] down = FusedMatrices(_down, _spec.Hidden, _spec.Intermediate, transposed);
@@ -80,16 +81,15 @@ internal sealed unsafe class ExpertBinder
         WeightMatrix[] up = Array.ConvertAll(
             gateUp, w => interleaved ? w.EverySecondRow(1) : w.Slice(_spec.Intermediate, _spec.Intermediate));
         float* gateUpBias = FusedBias(_gateUp, both);
-        return new ExpertWeights
-        {
-            Count = _experts,
-            Gate = _binder.Memory.Keep<WeightMatrix>(gate, "experts"),
-            Up = _binder.Memory.Keep<WeightMatrix>(up, "experts"),
-            Down = _binder.Memory.Keep<WeightMatrix>(down, "experts"),
-            GateBias = Rows(Half(gateUpBias, 0), _spec.Intermediate),
-            UpBias = Rows(Half(gateUpBias, 1), _spec.Intermediate),
-            DownBias = Rows(FusedBias(_down, _spec.Hidden), _spec.Hidden),
-        };
+        return new ExpertMatrices(
+            _experts,
+            _activation,
+            _binder.Memory.Keep<WeightMatrix>(gate, "experts"),
+            _binder.Memory.Keep<WeightMatrix>(up, "experts"),
+            _binder.Memory.Keep<WeightMatrix>(down, "experts"),
+            Rows(Half(gateUpBias, 0), _spec.Intermediate),
+            Rows(Half(gateUpBias, 1), _spec.Intermediate),
+            Rows(FusedBias(_down, _spec.Hidden), _spec.Hidden));
     }
 
     private WeightMatrix[] FusedMatrices(TensorName name, int outputs, int inputs, bool transposed) => transposed

@@ -14,6 +14,10 @@ internal static class FusedOrientation
     /// <exception cref="MoeFormatException">A shape is neither, or the two tensors contradict each other.</exception>
     public static bool IsTransposed(WeightBinder binder, ExpertsSpec spec, TensorName gateUp, TensorName down)
     {
+        // MXFP4 blocks are there instead of a plain tensor, and always hold outputs before inputs.
+        if (binder.Find(gateUp) is null)
+            return false;
+
         bool? byGateUp = ByShape(binder.Find(gateUp), 2 * spec.Intermediate, spec.Hidden);
         bool? byDown = ByShape(binder.Find(down), spec.Hidden, spec.Intermediate);
         if (byGateUp is { } first && byDown is { } second && first != second)
@@ -25,7 +29,7 @@ internal static class FusedOrientation
         return byGateUp ?? byDown ?? spec.FusedIsTransposed ?? false;
     }
 
-    /// <summary>Null when the shape cannot tell, or for MXFP4 blocks, which have one orientation only.</summary>
+    /// <summary>Null when the shape cannot tell.</summary>
     private static bool? ByShape(Tensor? tensor, int outputs, int inputs)
     {
         if (tensor is null)

@@ -53,15 +53,13 @@ internal sealed unsafe partial class LayerBuilder(WeightBinder binder)
     {
         AttentionSpec { Source: KeySource.Bidirectional } attention => EncoderAttention(attention),
         AttentionSpec { Source: KeySource.Encoder } attention => CrossAttention(attention),
+        AttentionSpec attention => Attention(attention),
         FeedForwardSpec feedForward => FeedForward(feedForward),
+        MoeSpec moe => Moe(moe),
         _ => throw new MoeUnsupportedException($"layers of the kind {spec.GetType().Name}"),
     };
 
-    private FeedForwardLayer FeedForward(FeedForwardSpec spec) => new(
-        spec.Activation,
-        spec.Gate is null ? default : binder.Linear(spec.Gate),
-        binder.Linear(spec.Up),
-        binder.Linear(spec.Down));
+    private FeedForwardLayer FeedForward(FeedForwardSpec spec) => new(OneExpert(spec));
 
     /// <summary>Gives a layer its place among the states of a sequence.</summary>
     private T WithState<T>(T layer)
