@@ -6,65 +6,131 @@ namespace MoeKernels.Cpu;
 internal static unsafe class Activations
 {
     /// <summary><c>y[i] = f(x[i])</c> for the ungated kinds.</summary>
+    /// <exception cref="MoeUnsupportedException">The kind exists only with a gate.</exception>
     public static void Apply(ActivationKind kind, float* x, float* y, int count)
     {
-        for (int i = 0; i < count; i++)
+        switch (kind)
         {
-            y[i] = kind switch
-            {
-                ActivationKind.Silu => x[i] / (1 + MathF.Exp(-x[i])),
-                ActivationKind.Relu => MathF.Max(x[i], 0),
-                ActivationKind.GeluTanh =>
-                    0.5f * x[i] * (1 + MathF.Tanh(0.7978845608f * (x[i] + (0.044715f * x[i] * x[i] * x[i])))),
-                _ => throw new MoeUnsupportedException($"activation {kind} without a gate"),
-            };
+            case ActivationKind.Silu:
+                Elementwise.Map(default(SiluMap), x, y, count);
+                break;
+            case ActivationKind.Relu:
+                Elementwise.Map(default(ReluMap), x, y, count);
+                break;
+            case ActivationKind.Gelu:
+                Elementwise.Map(default(GeluMap), x, y, count);
+                break;
+            case ActivationKind.GeluTanh:
+                Elementwise.Map(default(GeluTanhMap), x, y, count);
+                break;
+            default:
+                throw new MoeUnsupportedException($"activation {kind} without a gate");
         }
     }
 
     /// <summary><c>y[i] = f(gate[i]) * up[i]</c>, with the clamps of <see cref="ActivationKind.ClampedSwiGlu"/>.</summary>
+    /// <exception cref="MoeUnsupportedException">The kind is unknown.</exception>
     public static void ApplyGated(in Activation activation, float* gate, float* up, float* y, int count)
     {
-        for (int i = 0; i < count; i++)
+        switch (activation.Kind)
         {
-            float g = gate[i];
-            if (activation.Kind == ActivationKind.ClampedSwiGlu)
-            {
-                g = MathF.Min(g, activation.Limit);
-                float u = Math.Clamp(up[i], -activation.Limit, activation.Limit);
-                y[i] = (u + 1) * (g / (1 + MathF.Exp(-activation.Alpha * g)));
-                continue;
-            }
-
-            Apply(activation.Kind, &g, &g, 1);
-            y[i] = g * up[i];
+            case ActivationKind.Silu:
+                Elementwise.Map(default(Gated<SiluMap>), gate, up, y, count);
+                break;
+            case ActivationKind.Relu:
+                Elementwise.Map(default(Gated<ReluMap>), gate, up, y, count);
+                break;
+            case ActivationKind.Gelu:
+                Elementwise.Map(default(Gated<GeluMap>), gate, up, y, count);
+                break;
+            case ActivationKind.GeluTanh:
+                Elementwise.Map(default(Gated<GeluTanhMap>), gate, up, y, count);
+                break;
+            case ActivationKind.ClampedSwiGlu:
+                Elementwise.Map(new ClampedSwiGluMap(activation.Alpha, activation.Limit), gate, up, y, count);
+                break;
+            default:
+                throw new MoeUnsupportedException($"activation {activation.Kind}");
         }
     }
 
     /// <summary><c>y[i] = exp(x[i])</c>.</summary>
-    public static void Exp(float* x, float* y, int count)
-    {
-        for (int i = 0; i < count; i++)
-            y[i] = MathF.Exp(x[i]);
-    }
+    public static void Exp(float* x, float* y, int count) => Elementwise.Map(default(ExpMap), x, y, count);
 
     /// <summary><c>y[i] = 1 / (1 + exp(-x[i]))</c>.</summary>
-    public static void Sigmoid(float* x, float* y, int count)
-    {
-        for (int i = 0; i < count; i++)
-            y[i] = 1 / (1 + MathF.Exp(-x[i]));
-    }
+    public static void Sigmoid(float* x, float* y, int count) => Elementwise.Map(default(SigmoidMap), x, y, count);
 
     /// <summary><c>y[i] = tanh(x[i])</c>.</summary>
-    public static void Tanh(float* x, float* y, int count)
-    {
-        for (int i = 0; i < count; i++)
-            y[i] = MathF.Tanh(x[i]);
-    }
+    public static void Tanh(float* x, float* y, int count) => Elementwise.Map(default(TanhMap), x, y, count);
 
     /// <summary><c>y[i] = log(1 + exp(x[i]))</c>.</summary>
-    public static void Softplus(float* x, float* y, int count)
+    public static void Softplus(float* x, float* y, int count) => Elementwise.Map(default(SoftplusMap), x, y, count);
+
+    private readonly struct ExpMap : IMap1
     {
-        for (int i = 0; i < count; i++)
-            y[i] = MathF.Max(x[i], 0) + (float)Math.Log(1 + Math.Exp(-Math.Abs(x[i])));
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => VecMath.Exp(x);
+    }
+
+    private readonly struct SigmoidMap : IMap1
+    {
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => VecMath.Sigmoid(x);
+    }
+
+    private readonly struct TanhMap : IMap1
+    {
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => VecMath.Tanh(x);
+    }
+
+    private readonly struct SoftplusMap : IMap1
+    {
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => VecMath.Softplus(x);
+    }
+
+    private readonly struct SiluMap : IMap1
+    {
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => VecMath.Silu(x);
+    }
+
+    private readonly struct ReluMap : IMap1
+    {
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => VecMath.Max(x, T.Zero);
+    }
+
+    private readonly struct GeluMap : IMap1
+    {
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => VecMath.Gelu(x);
+    }
+
+    private readonly struct GeluTanhMap : IMap1
+    {
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => VecMath.GeluTanh(x);
+    }
+
+    private readonly struct Gated<TMap> : IMap2
+        where TMap : struct, IMap1
+    {
+        public T Invoke<T>(T a, T b)
+            where T : struct, IVec16<T> => default(TMap).Invoke(a) * b;
+    }
+
+    private readonly struct ClampedSwiGluMap(float alpha, float limit) : IMap2
+    {
+        public T Invoke<T>(T a, T b)
+            where T : struct, IVec16<T>
+        {
+            T high = T.Create(limit);
+            T gate = VecMath.Min(a, high);
+            T up = VecMath.Max(VecMath.Min(b, high), T.Create(-limit));
+            T silu = gate / (T.Create(1f) + VecMath.Exp(gate * T.Create(-alpha)));
+            return (up + T.Create(1f)) * silu;
+        }
     }
 }

@@ -1,9 +1,13 @@
+using System.Runtime.CompilerServices;
 using MoeKernels.Experts;
 
 namespace MoeKernels.Cpu;
 
 /// <summary>The experts' matrices over rows in expert order: rows <c>[offsets[e], offsets[e + 1])</c> belong to expert e.</summary>
-/// <remarks>Experts with few rows stream their weights, others are tiled; a row's bits are those of <see cref="Linear"/>.</remarks>
+/// <remarks>
+/// All experts share one parallel region whose items are blocks of weight rows of one expert, so one token and a skewed
+/// routing spread over all threads too. A row's bits are those of <see cref="Linear"/>.
+/// </remarks>
 internal static unsafe class GroupedGemm
 {
     /// <summary>Computes <c>a = act(gate xp) * up xp</c>, or <c>a = act(up xp)</c> when not gated.</summary>
@@ -17,34 +21,18 @@ internal static unsafe class GroupedGemm
     /// <param name="offsets">First row of each expert, [E + 1].</param>
     /// <param name="xp">Rows in expert order, [offsets[E] × hidden].</param>
     /// <param name="xStride">Distance between two rows of <paramref name="xp"/> in elements.</param>
-    /// <param name="a">Output, [offsets[E] × intermediate].</param>
+    /// <param name="a">Output, [offsets[E] × intermediate]; must not overlap <paramref name="xp"/>.</param>
     /// <param name="aStride">Distance between two rows of <paramref name="a"/> in elements.</param>
     public static void GateUp(
         WorkerPool pool, in Activation activation, WeightMatrix* gate, WeightMatrix* up, float** gateBias,
         float** upBias, int experts, int* offsets, float* xp, nint xStride, float* a, nint aStride)
     {
-        for (int e = 0; e < experts; e++)
+        Work work = new()
         {
-            for (int n = offsets[e]; n < offsets[e + 1]; n++)
-            {
-                for (int i = 0; i < up[e].Rows; i++)
-                {
-                    float u = Linear.Canonical(up[e], i, xp + (n * xStride)) + (upBias == null ? 0 : upBias[e][i]);
-                    float g = 0;
-                    if (activation.Gated)
-                    {
-                        g = Linear.Canonical(gate[e], i, xp + (n * xStride))
-                            + (gateBias == null ? 0 : gateBias[e][i]);
-                    }
-
-                    a[(n * aStride) + i] = u;
-                    if (activation.Gated)
-                        Activations.ApplyGated(activation, &g, a + (n * aStride) + i, a + (n * aStride) + i, 1);
-                    else
-                        Activations.Apply(activation.Kind, a + (n * aStride) + i, a + (n * aStride) + i, 1);
-                }
-            }
-        }
+            Activation = activation, IsGateUp = true, Gate = gate, Main = up, GateBias = gateBias, MainBias = upBias,
+            Experts = experts, Offsets = offsets, X = xp, XStride = xStride, Y = a, YStride = aStride,
+        };
+        pool.Run(ref work, work.Blocks());
     }
 
     /// <summary>Computes <c>yp = down a + bias</c>.</summary>
@@ -55,16 +43,116 @@ internal static unsafe class GroupedGemm
     /// <param name="offsets">First row of each expert, [E + 1].</param>
     /// <param name="a">Rows in expert order, [offsets[E] × intermediate].</param>
     /// <param name="aStride">Distance between two rows of <paramref name="a"/> in elements.</param>
-    /// <param name="yp">Output, [offsets[E] × hidden].</param>
+    /// <param name="yp">Output, [offsets[E] × hidden]; must not overlap <paramref name="a"/>.</param>
     /// <param name="yStride">Distance between two rows of <paramref name="yp"/> in elements.</param>
     public static void Down(
         WorkerPool pool, WeightMatrix* down, float** bias, int experts, int* offsets, float* a, nint aStride,
         float* yp, nint yStride)
     {
-        for (int e = 0; e < experts; e++)
+        Work work = new()
         {
-            Linear.Forward(pool, down[e], bias == null ? null : bias[e], a + (offsets[e] * aStride), aStride,
-                offsets[e + 1] - offsets[e], yp + (offsets[e] * yStride), yStride);
+            Main = down, MainBias = bias, Experts = experts, Offsets = offsets, X = a, XStride = aStride, Y = yp,
+            YStride = yStride,
+        };
+        pool.Run(ref work, work.Blocks());
+    }
+
+    /// <summary>One block of the up (and gate) projection with its activation while the sums are in the first-level cache.</summary>
+    [SkipLocalsInit]
+    private static void GateUpBlock<T>(in Work work, int expert, int row, int rows, int token, int tokens)
+        where T : struct, IVec16<T>
+    {
+        float* u = stackalloc float[GemmBlock.Rows * GemmBlock.Tokens];
+        float* x = work.X + (token * work.XStride);
+        GemmBlock.Forward<T>(
+            work.Main[expert], row, rows, Bias(work.MainBias, expert, row), x, work.XStride, tokens, u, rows);
+        if (work.Activation.Gated)
+        {
+            float* g = stackalloc float[GemmBlock.Rows * GemmBlock.Tokens];
+            GemmBlock.Forward<T>(
+                work.Gate[expert], row, rows, Bias(work.GateBias, expert, row), x, work.XStride, tokens, g, rows);
+            Activations.ApplyGated(work.Activation, g, u, u, rows * tokens);
+        }
+        else
+        {
+            Activations.Apply(work.Activation.Kind, u, u, rows * tokens);
+        }
+
+        for (int t = 0; t < tokens; t++)
+        {
+            float* y = work.Y + ((token + t) * work.YStride) + row;
+            new Span<float>(u + (t * rows), rows).CopyTo(new Span<float>(y, rows));
+        }
+    }
+
+    private static float* Bias(float** biases, int expert, int row) =>
+        biases == null || biases[expert] == null ? null : biases[expert] + row;
+
+    private struct Work : IWork
+    {
+        public Activation Activation;
+        public WeightMatrix* Gate, Main;
+        public float** GateBias, MainBias;
+        public int* Offsets;
+        public float* X, Y;
+        public nint XStride, YStride;
+        public int Experts;
+        public bool IsGateUp;
+
+        public readonly int BlocksOf(int expert) =>
+            GemmBlock.Count(Main[expert].Rows, Offsets[expert + 1] - Offsets[expert]);
+
+        public readonly int Blocks()
+        {
+            int blocks = 0;
+            for (int expert = 0; expert < Experts; expert++)
+                blocks += BlocksOf(expert);
+            return blocks;
+        }
+
+        public void Execute(int begin, int end, int worker)
+        {
+            Kernel kernel = new() { Work = this, Begin = begin, End = end };
+            Simd.Run(ref kernel);
+        }
+    }
+
+    private struct Kernel : IVecKernel
+    {
+        public Work Work;
+        public int Begin, End;
+
+        public readonly void Invoke<T>()
+            where T : struct, IVec16<T>
+        {
+            int first = 0;
+            for (int expert = 0; expert < Work.Experts && first < End; expert++)
+            {
+                int blocks = Work.BlocksOf(expert);
+                int last = Math.Min(End - first, blocks);
+                for (int block = Math.Max(Begin - first, 0); block < last; block++)
+                    Block<T>(expert, block);
+                first += blocks;
+            }
+        }
+
+        private readonly void Block<T>(int expert, int block)
+            where T : struct, IVec16<T>
+        {
+            int offset = Work.Offsets[expert];
+            GemmBlock.Locate(
+                block, Work.Main[expert].Rows, Work.Offsets[expert + 1] - offset,
+                out int row, out int rows, out int token, out int tokens);
+            token += offset;
+            if (Work.IsGateUp)
+            {
+                GateUpBlock<T>(Work, expert, row, rows, token, tokens);
+                return;
+            }
+
+            GemmBlock.Forward<T>(
+                Work.Main[expert], row, rows, Bias(Work.MainBias, expert, row), Work.X + (token * Work.XStride),
+                Work.XStride, tokens, Work.Y + (token * Work.YStride) + row, Work.YStride);
         }
     }
 }

@@ -5,7 +5,7 @@ namespace MoeKernels.Cpu;
 /// Each dot product has 16 partial sums by k mod 16, ascending in k with fused multiply-add, then a fixed tree; one token
 /// and many tokens, any width and any thread count therefore give the same bits.
 /// </remarks>
-internal static unsafe class Linear
+internal static unsafe partial class Linear
 {
     /// <summary>Computes <c>y[t, r] = bias[r] + Σk w[r, k] x[t, k]</c>.</summary>
     /// <param name="pool">Threads to use.</param>
@@ -29,94 +29,119 @@ internal static unsafe class Linear
     /// <param name="count">Number of matrices.</param>
     /// <param name="x">Input, [tokens × columns].</param>
     /// <param name="xStride">Distance between two tokens of <paramref name="x"/> in elements.</param>
-    /// <param name="tokens">Number of tokens.</param>
+    /// <param name="tokens">Number of tokens, 0 allowed.</param>
     public static void Forward(WorkerPool pool, LinearPart* parts, int count, float* x, nint xStride, int tokens)
     {
+        PartsWork work = new() { Parts = parts, Count = count, X = x, XStride = xStride, Tokens = tokens };
+        int blocks = 0;
         for (int i = 0; i < count; i++)
-        {
-            for (int t = 0; t < tokens; t++)
-            {
-                for (int r = 0; r < parts[i].Weights.Rows; r++)
-                {
-                    float sum = Canonical(parts[i].Weights, r, x + (t * xStride));
-                    parts[i].Y[(t * parts[i].YStride) + r] = parts[i].Bias == null ? sum : sum + parts[i].Bias[r];
-                }
-            }
-        }
-    }
-
-    /// <summary>Computes <c>y[t, c] = Σr x[t, r] w[r, c]</c>, one fused multiply-add chain ascending in r per output.</summary>
-    /// <param name="pool">Threads to use.</param>
-    /// <param name="w">W, [rows × columns].</param>
-    /// <param name="x">Input, [tokens × rows].</param>
-    /// <param name="xStride">Distance between two tokens of <paramref name="x"/> in elements.</param>
-    /// <param name="tokens">Number of tokens.</param>
-    /// <param name="y">Output, [tokens × columns].</param>
-    /// <param name="yStride">Distance between two tokens of <paramref name="y"/> in elements.</param>
-    public static void ForwardTransposed(
-        WorkerPool pool, in WeightMatrix w, float* x, nint xStride, int tokens, float* y, nint yStride) =>
-        ForwardTransposedHeads(pool, w, 1, w.Rows, w.Rows, x, xStride, 0, tokens, y, yStride, 0);
-
-    /// <summary>Computes, for each head h whose rows start at <c>h * headStride</c>,
-    /// <c>y[t, h, c] = Σr x[t, h, r] w[h * headStride + r, c]</c> (MLA: queries into the latent space).</summary>
-    public static void ForwardTransposedHeads(
-        WorkerPool pool, in WeightMatrix w, int heads, int headStride, int headRows,
-        float* x, nint xStride, nint xHeadStride, int tokens, float* y, nint yStride, nint yHeadStride)
-    {
-        for (int t = 0; t < tokens; t++)
-        {
-            for (int h = 0; h < heads; h++)
-            {
-                float* yRow = y + (t * yStride) + (h * yHeadStride);
-                float* xRow = x + (t * xStride) + (h * xHeadStride);
-                for (int c = 0; c < w.Columns; c++)
-                {
-                    float sum = 0;
-                    for (int r = 0; r < headRows; r++)
-                        sum = MathF.FusedMultiplyAdd(xRow[r], WeightElement.Get(w, (h * headStride) + r, c), sum);
-                    yRow[c] = sum;
-                }
-            }
-        }
+            blocks += GemmBlock.Count(parts[i].Weights.Rows, tokens);
+        pool.Run(ref work, blocks);
     }
 
     /// <summary>Computes, for each head h whose rows start at <c>h * headStride</c>,
     /// <c>y[t, h, r] = Σk w[h * headStride + r, k] x[t, h, k]</c> (MLA: attended latents to values).</summary>
+    /// <param name="pool">Threads to use.</param>
+    /// <param name="w">W, [rows × columns].</param>
+    /// <param name="heads">Number of heads.</param>
+    /// <param name="headStride">Rows of <paramref name="w"/> from one head to the next.</param>
+    /// <param name="headRows">Rows of a head that take part.</param>
+    /// <param name="x">Input, [tokens × heads × columns].</param>
+    /// <param name="xStride">Distance between two tokens of <paramref name="x"/> in elements.</param>
+    /// <param name="xHeadStride">Distance between two heads of a token of <paramref name="x"/> in elements.</param>
+    /// <param name="tokens">Number of tokens, 0 allowed.</param>
+    /// <param name="y">Output, [tokens × heads × headRows].</param>
+    /// <param name="yStride">Distance between two tokens of <paramref name="y"/> in elements.</param>
+    /// <param name="yHeadStride">Distance between two heads of a token of <paramref name="y"/> in elements.</param>
     public static void ForwardHeads(
         WorkerPool pool, in WeightMatrix w, int heads, int headStride, int headRows,
         float* x, nint xStride, nint xHeadStride, int tokens, float* y, nint yStride, nint yHeadStride)
     {
-        for (int h = 0; h < heads; h++)
+        HeadsWork work = new()
         {
-            Forward(pool, w.Slice(h * headStride, headRows), null, x + (h * xHeadStride), xStride, tokens,
-                y + (h * yHeadStride), yStride);
+            Weights = w, HeadStride = headStride, HeadRows = headRows, X = x, XStride = xStride,
+            XHeadStride = xHeadStride, Tokens = tokens, Y = y, YStride = yStride, YHeadStride = yHeadStride,
+        };
+        pool.Run(ref work, heads * GemmBlock.Count(headRows, tokens));
+    }
+
+    private struct PartsWork : IWork
+    {
+        public LinearPart* Parts;
+        public float* X;
+        public nint XStride;
+        public int Count, Tokens;
+
+        public void Execute(int begin, int end, int worker)
+        {
+            PartsKernel kernel = new() { Work = this, Begin = begin, End = end };
+            Simd.Run(ref kernel);
         }
     }
 
-    internal static float Canonical(in WeightMatrix w, int row, float* x)
+    private struct PartsKernel : IVecKernel
     {
-        float* sums = stackalloc float[16];
-        for (int j = 0; j < 16; j++)
-            sums[j] = 0;
-        int padded = (w.Columns + 15) & ~15;
-        for (int k = 0; k < padded; k++)
+        public PartsWork Work;
+        public int Begin, End;
+
+        public readonly void Invoke<T>()
+            where T : struct, IVec16<T>
         {
-            bool inside = k < w.Columns;
-            sums[k & 15] = MathF.FusedMultiplyAdd(
-                inside ? WeightElement.Get(w, row, k) : 0, inside ? x[k] : 0, sums[k & 15]);
+            int first = 0;
+            for (LinearPart* part = Work.Parts; part < Work.Parts + Work.Count && first < End; part++)
+            {
+                int blocks = GemmBlock.Count(part->Weights.Rows, Work.Tokens);
+                int last = Math.Min(End - first, blocks);
+                for (int block = Math.Max(Begin - first, 0); block < last; block++)
+                    Block<T>(*part, block);
+                first += blocks;
+            }
         }
 
-        return Tree(sums);
+        private readonly void Block<T>(in LinearPart part, int block)
+            where T : struct, IVec16<T>
+        {
+            GemmBlock.Locate(
+                block, part.Weights.Rows, Work.Tokens, out int row, out int rows, out int token, out int tokens);
+            GemmBlock.Forward<T>(
+                part.Weights, row, rows, part.Bias == null ? null : part.Bias + row, Work.X + (token * Work.XStride),
+                Work.XStride, tokens, part.Y + (token * part.YStride) + row, part.YStride);
+        }
     }
 
-    internal static float Tree(float* s)
+    private struct HeadsWork : IWork
     {
-        for (int width = 8; width > 0; width >>= 1)
-        {
-            for (int j = 0; j < width; j++)
-                s[j] += s[j + width];
-        }
+        public WeightMatrix Weights;
+        public float* X, Y;
+        public nint XStride, XHeadStride, YStride, YHeadStride;
+        public int HeadStride, HeadRows, Tokens;
 
-        return s[0];
+        public void Execute(int begin, int end, int worker)
+        {
+            HeadsKernel kernel = new() { Work = this, Begin = begin, End = end };
+            Simd.Run(ref kernel);
+        }
+    }
+
+    private struct HeadsKernel : IVecKernel
+    {
+        public HeadsWork Work;
+        public int Begin, End;
+
+        public readonly void Invoke<T>()
+            where T : struct, IVec16<T>
+        {
+            int blocks = GemmBlock.Count(Work.HeadRows, Work.Tokens);
+            for (int item = Begin; item < End; item++)
+            {
+                int head = item / blocks;
+                GemmBlock.Locate(
+                    item % blocks, Work.HeadRows, Work.Tokens, out int row, out int rows, out int token, out int tokens);
+                GemmBlock.Forward<T>(
+                    Work.Weights, (head * Work.HeadStride) + row, rows, null,
+                    Work.X + (token * Work.XStride) + (head * Work.XHeadStride), Work.XStride, tokens,
+                    Work.Y + (token * Work.YStride) + (head * Work.YHeadStride) + row, Work.YStride);
+            }
+        }
     }
 }

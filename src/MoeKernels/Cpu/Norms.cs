@@ -1,6 +1,8 @@
+using System.Runtime.CompilerServices;
+
 namespace MoeKernels.Cpu;
 
-/// <summary>Normalisations of rows, with canonical sums. A destination may be its source.</summary>
+/// <summary>Normalisations of rows, with canonical sums and correctly rounded roots. A destination may be its source.</summary>
 internal static unsafe class Norms
 {
     /// <summary><c>y[t, i] = x[t, i] / sqrt(mean(x[t]²) + eps) * (weight[i] + offset)</c>.</summary>
@@ -16,12 +18,27 @@ internal static unsafe class Norms
     /// <param name="n">Elements a row.</param>
     public static void Rms(
         WorkerPool pool, float* x, nint xStride, float* weight, float offset, float eps, float* y, nint yStride,
-        int rows, int n) => Rms(pool, x, xStride, weight, offset, eps, null, 0, y, yStride, rows, n);
+        int rows, int n)
+    {
+        NormWork work = new()
+        {
+            X = x, XStride = xStride, Weight = weight, Offset = offset, Eps = eps, Y = y, YStride = yStride, N = n,
+        };
+        Run(pool, ref work, rows);
+    }
 
     /// <summary>RMS norm followed by a gate (Qwen3-Next): <c>y = rms(x) * weight * silu(gate)</c>.</summary>
     public static void RmsGated(
         WorkerPool pool, float* x, nint xStride, float* weight, float eps, float* gate, nint gateStride, float* y,
-        nint yStride, int rows, int n) => Rms(pool, x, xStride, weight, 0, eps, gate, gateStride, y, yStride, rows, n);
+        nint yStride, int rows, int n)
+    {
+        NormWork work = new()
+        {
+            X = x, XStride = xStride, Weight = weight, Eps = eps, Gate = gate, GateStride = gateStride, Y = y,
+            YStride = yStride, N = n,
+        };
+        Run(pool, ref work, rows);
+    }
 
     /// <summary><c>y[t, i] = (x[t, i] - mean) / sqrt(var + eps) * weight[i] + bias[i]</c>, variance over n.</summary>
     /// <param name="pool">Threads to use.</param>
@@ -38,40 +55,125 @@ internal static unsafe class Norms
         WorkerPool pool, float* x, nint xStride, float* weight, float* bias, float eps, float* y, nint yStride,
         int rows, int n)
     {
-        for (int t = 0; t < rows; t++)
+        NormWork work = new()
         {
-            double mean = 0, square = 0;
-            for (int i = 0; i < n; i++)
-                mean += x[(t * xStride) + i];
-            mean /= n;
-            for (int i = 0; i < n; i++)
-                square += (x[(t * xStride) + i] - mean) * (x[(t * xStride) + i] - mean);
-            float scale = 1 / MathF.Sqrt((float)(square / n) + eps);
-            for (int i = 0; i < n; i++)
+            IsLayer = true, X = x, XStride = xStride, Weight = weight, Bias = bias, Eps = eps, Y = y,
+            YStride = yStride, N = n,
+        };
+        Run(pool, ref work, rows);
+    }
+
+    private static void Run(WorkerPool pool, ref NormWork work, int rows)
+    {
+        // Waking helpers costs more than a few short rows.
+        if ((long)rows * work.N < 32768)
+            work.Execute(0, rows, 0);
+        else
+            pool.Run(ref work, rows);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void RmsRow<T>(in NormWork work, float* x, float* gate, float* y)
+        where T : struct, IVec16<T>
+    {
+        float scale = 1 / MathF.Sqrt((Vec.Dot<T>(x, x, work.N) / work.N) + work.Eps);
+        if (work.Weight == null)
+            Elementwise.Map<ScaleMap, T>(new ScaleMap(scale), x, y, work.N);
+        else
+            Elementwise.Map<ScaleWeightMap, T>(new ScaleWeightMap(scale, work.Offset), x, work.Weight, y, work.N);
+        if (gate != null)
+            Elementwise.Map<MultiplySiluMap, T>(default, y, gate, y, work.N);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void LayerRow<T>(in NormWork work, float* x, float* y)
+        where T : struct, IVec16<T>
+    {
+        int n = work.N;
+        float mean = Vec.Sum<T>(x, n) / n;
+        T center = T.Create(mean);
+        T squares = T.Zero;
+        int i = 0;
+        for (; i <= n - 16; i += 16)
+        {
+            T difference = T.Load(x + i) - center;
+            squares = T.Fma(difference, difference, squares);
+        }
+
+        if (i < n)
+        {
+            T difference = (VecTail.Load<T>(x + i, n - i) - center) & VecTail.Mask<T>(n - i);
+            squares = T.Fma(difference, difference, squares);
+        }
+
+        float scale = 1 / MathF.Sqrt((T.Sum(squares) / n) + work.Eps);
+        Elementwise.Map<CenterMap, T>(new CenterMap(mean, scale), x, work.Weight, y, n);
+        if (work.Bias != null)
+            Elementwise.Map<AddMap, T>(default, y, work.Bias, y, n);
+    }
+
+    private struct NormWork : IWork
+    {
+        public bool IsLayer;
+        public float* X, Weight, Bias, Gate, Y;
+        public nint XStride, GateStride, YStride;
+        public float Offset, Eps;
+        public int N;
+
+        public void Execute(int begin, int end, int worker)
+        {
+            RowsKernel kernel = new() { Work = this, Begin = begin, End = end };
+            Simd.Run(ref kernel);
+        }
+    }
+
+    private struct RowsKernel : IVecKernel
+    {
+        public NormWork Work;
+        public int Begin, End;
+
+        public readonly void Invoke<T>()
+            where T : struct, IVec16<T>
+        {
+            for (int row = Begin; row < End; row++)
             {
-                y[(t * yStride) + i] = ((x[(t * xStride) + i] - (float)mean) * scale * weight[i])
-                    + (bias == null ? 0 : bias[i]);
+                float* x = Work.X + (row * Work.XStride);
+                float* y = Work.Y + (row * Work.YStride);
+                if (Work.IsLayer)
+                    LayerRow<T>(Work, x, y);
+                else
+                    RmsRow<T>(Work, x, Work.Gate == null ? null : Work.Gate + (row * Work.GateStride), y);
             }
         }
     }
 
-    private static void Rms(
-        WorkerPool pool, float* x, nint xStride, float* weight, float offset, float eps, float* gate, nint gateStride,
-        float* y, nint yStride, int rows, int n)
+    private readonly struct ScaleMap(float scale) : IMap1
     {
-        for (int t = 0; t < rows; t++)
-        {
-            double square = 0;
-            for (int i = 0; i < n; i++)
-                square += (double)x[(t * xStride) + i] * x[(t * xStride) + i];
-            float scale = 1 / MathF.Sqrt((float)(square / n) + eps);
-            for (int i = 0; i < n; i++)
-            {
-                float value = x[(t * xStride) + i] * scale * (weight == null ? 1 : weight[i] + offset);
-                if (gate != null)
-                    value *= gate[(t * gateStride) + i] / (1 + MathF.Exp(-gate[(t * gateStride) + i]));
-                y[(t * yStride) + i] = value;
-            }
-        }
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => x * T.Create(scale);
+    }
+
+    private readonly struct ScaleWeightMap(float scale, float offset) : IMap2
+    {
+        public T Invoke<T>(T a, T b)
+            where T : struct, IVec16<T> => a * T.Create(scale) * (b + T.Create(offset));
+    }
+
+    private readonly struct MultiplySiluMap : IMap2
+    {
+        public T Invoke<T>(T a, T b)
+            where T : struct, IVec16<T> => a * VecMath.Silu(b);
+    }
+
+    private readonly struct CenterMap(float mean, float scale) : IMap2
+    {
+        public T Invoke<T>(T a, T b)
+            where T : struct, IVec16<T> => (a - T.Create(mean)) * T.Create(scale) * b;
+    }
+
+    private readonly struct AddMap : IMap2
+    {
+        public T Invoke<T>(T a, T b)
+            where T : struct, IVec16<T> => a + b;
     }
 }

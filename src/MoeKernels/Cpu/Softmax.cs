@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace MoeKernels.Cpu;
 
 /// <summary>Softmax of one row.</summary>
@@ -14,19 +16,71 @@ internal static unsafe class Softmax
     /// <param name="sink">The extra logit, or null for none.</param>
     public static void Row(float* x, float* y, int count, float* sink)
     {
-        float max = sink == null ? float.NegativeInfinity : *sink;
-        for (int i = 0; i < count; i++)
-            max = MathF.Max(max, x[i]);
-        float* sums = stackalloc float[16];
-        new Span<float>(sums, 16).Clear();
-        for (int i = 0; i < count; i++)
+        RowKernel kernel = new() { X = x, Y = y, Sink = sink, Count = count };
+        Simd.Run(ref kernel);
+    }
+
+    /// <summary>The largest element, at least <paramref name="floor"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static float Largest<T>(float* x, int count, float floor)
+        where T : struct, IVec16<T>
+    {
+        T largest = T.Create(floor);
+        int i = 0;
+        for (; i <= count - 16; i += 16)
+            largest = VecMath.Max(largest, T.Load(x + i));
+        float result = T.Largest(largest);
+        for (; i < count; i++)
+            result = MathF.Max(result, x[i]);
+        return result;
+    }
+
+    /// <summary><c>exp(x)</c> of one number, with the bits of the vector function.</summary>
+    internal static float Exp<T>(float x)
+        where T : struct, IVec16<T> => T.Largest(VecMath.Exp(T.Create(x)));
+
+    /// <summary><c>y[i] = x[i] / divisor</c>.</summary>
+    internal static void Divide<T>(float* x, float divisor, float* y, int count)
+        where T : struct, IVec16<T> => Elementwise.Map<DivideMap, T>(new DivideMap(divisor), x, y, count);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Row<T>(float* x, float* y, int count, float* sink)
+        where T : struct, IVec16<T>
+    {
+        float max = Largest<T>(x, count, sink == null ? float.NegativeInfinity : *sink);
+        T shift = T.Create(max);
+        T sums = T.Zero;
+        int i = 0;
+        for (; i <= count - 16; i += 16)
         {
-            y[i] = MathF.Exp(x[i] - max);
-            sums[i & 15] += y[i];
+            T weight = VecMath.Exp(T.Load(x + i) - shift);
+            sums += weight;
+            T.Store(weight, y + i);
         }
 
-        float sum = Linear.Tree(sums) + (sink == null ? 0 : MathF.Exp(*sink - max));
-        for (int i = 0; i < count; i++)
-            y[i] /= sum;
+        if (i < count)
+        {
+            T weight = VecMath.Exp(VecTail.Load<T>(x + i, count - i) - shift) & VecTail.Mask<T>(count - i);
+            sums += weight;
+            VecTail.Store(weight, y + i, count - i);
+        }
+
+        float sum = T.Sum(sums) + (sink == null ? 0 : Exp<T>(*sink - max));
+        Divide<T>(y, sum, y, count);
+    }
+
+    private readonly struct DivideMap(float divisor) : IMap1
+    {
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => x / T.Create(divisor);
+    }
+
+    private struct RowKernel : IVecKernel
+    {
+        public float* X, Y, Sink;
+        public int Count;
+
+        public readonly void Invoke<T>()
+            where T : struct, IVec16<T> => Row<T>(X, Y, Count, Sink);
     }
 }

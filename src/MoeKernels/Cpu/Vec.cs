@@ -1,61 +1,131 @@
+using System.Runtime.CompilerServices;
+
 namespace MoeKernels.Cpu;
 
 /// <summary>Elementwise helpers over contiguous vectors; the same bits at every SIMD level. A destination may be a source.</summary>
 internal static unsafe class Vec
 {
     /// <summary><c>y[i] = x[i] * scale + y[i]</c>, fused.</summary>
-    public static void AddScaled(float* y, float* x, float scale, int count)
-    {
-        for (int i = 0; i < count; i++)
-            y[i] = MathF.FusedMultiplyAdd(scale, x[i], y[i]);
-    }
+    public static void AddScaled(float* y, float* x, float scale, int count) =>
+        Elementwise.Map(new AddScaledMap(scale), x, y, y, count);
 
     /// <summary><c>y[i] = a[i] + b[i]</c>.</summary>
-    public static void Add(float* a, float* b, float* y, int count)
-    {
-        for (int i = 0; i < count; i++)
-            y[i] = a[i] + b[i];
-    }
+    public static void Add(float* a, float* b, float* y, int count) =>
+        Elementwise.Map(default(AddMap), a, b, y, count);
 
     /// <summary><c>y[i] = a[i] * b[i]</c>.</summary>
-    public static void Multiply(float* a, float* b, float* y, int count)
-    {
-        for (int i = 0; i < count; i++)
-            y[i] = a[i] * b[i];
-    }
+    public static void Multiply(float* a, float* b, float* y, int count) =>
+        Elementwise.Map(default(MultiplyMap), a, b, y, count);
 
     /// <summary><c>y[i] = x[i] * scale</c>.</summary>
-    public static void Scale(float* x, float scale, float* y, int count)
-    {
-        for (int i = 0; i < count; i++)
-            y[i] = x[i] * scale;
-    }
+    public static void Scale(float* x, float scale, float* y, int count) =>
+        Elementwise.Map(new ScaleMap(scale), x, y, count);
 
     /// <summary><c>y[i] = x[i] * σ(gate[i])</c>.</summary>
-    public static void MultiplySigmoid(float* x, float* gate, float* y, int count)
-    {
-        for (int i = 0; i < count; i++)
-            y[i] = x[i] * (1 / (1 + MathF.Exp(-gate[i])));
-    }
+    public static void MultiplySigmoid(float* x, float* gate, float* y, int count) =>
+        Elementwise.Map(default(MultiplySigmoidMap), x, gate, y, count);
 
     /// <summary><c>y[i] = min(max(x[i], low), high)</c>; NaN stays NaN.</summary>
-    public static void Clamp(float* x, float low, float high, float* y, int count)
-    {
-        for (int i = 0; i < count; i++)
-            y[i] = x[i] < low ? low : x[i] > high ? high : x[i];
-    }
+    public static void Clamp(float* x, float low, float high, float* y, int count) =>
+        Elementwise.Map(new ClampMap(low, high), x, y, count);
 
     /// <summary><c>Σ a[i] b[i]</c> in the canonical order.</summary>
-    public static float Dot(float* a, float* b, int count) =>
-        Linear.Canonical(new WeightMatrix(WeightFormat.F32, a, 1, count, 0), 0, b);
+    public static float Dot(float* a, float* b, int count)
+    {
+        DotKernel kernel = new() { A = a, B = b, Count = count };
+        Simd.Run(ref kernel);
+        return kernel.Result;
+    }
 
     /// <summary><c>Σ x[i]</c> in the canonical order.</summary>
     public static float Sum(float* x, int count)
     {
-        float* sums = stackalloc float[16];
-        new Span<float>(sums, 16).Clear();
-        for (int i = 0; i < count; i++)
-            sums[i & 15] += x[i];
-        return Linear.Tree(sums);
+        SumKernel kernel = new() { X = x, Count = count };
+        Simd.Run(ref kernel);
+        return kernel.Result;
+    }
+
+    /// <summary>The body of <see cref="Dot(float*, float*, int)"/> at a given width.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static float Dot<T>(float* a, float* b, int count)
+        where T : struct, IVec16<T>
+    {
+        T sums = T.Zero;
+        int i = 0;
+        for (; i <= count - 16; i += 16)
+            sums = T.Fma(T.Load(a + i), T.Load(b + i), sums);
+        if (i < count)
+            sums = T.Fma(VecTail.Load<T>(a + i, count - i), VecTail.Load<T>(b + i, count - i), sums);
+        return T.Sum(sums);
+    }
+
+    /// <summary>The body of <see cref="Sum(float*, int)"/> at a given width.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static float Sum<T>(float* x, int count)
+        where T : struct, IVec16<T>
+    {
+        T sums = T.Zero;
+        int i = 0;
+        for (; i <= count - 16; i += 16)
+            sums += T.Load(x + i);
+        if (i < count)
+            sums += VecTail.Load<T>(x + i, count - i);
+        return T.Sum(sums);
+    }
+
+    private readonly struct AddScaledMap(float scale) : IMap2
+    {
+        public T Invoke<T>(T a, T b)
+            where T : struct, IVec16<T> => T.Fma(T.Create(scale), a, b);
+    }
+
+    private readonly struct AddMap : IMap2
+    {
+        public T Invoke<T>(T a, T b)
+            where T : struct, IVec16<T> => a + b;
+    }
+
+    private readonly struct MultiplyMap : IMap2
+    {
+        public T Invoke<T>(T a, T b)
+            where T : struct, IVec16<T> => a * b;
+    }
+
+    private readonly struct ScaleMap(float scale) : IMap1
+    {
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => x * T.Create(scale);
+    }
+
+    private readonly struct MultiplySigmoidMap : IMap2
+    {
+        public T Invoke<T>(T a, T b)
+            where T : struct, IVec16<T> => a * VecMath.Sigmoid(b);
+    }
+
+    private readonly struct ClampMap(float low, float high) : IMap1
+    {
+        public T Invoke<T>(T x)
+            where T : struct, IVec16<T> => VecMath.Min(VecMath.Max(x, T.Create(low)), T.Create(high));
+    }
+
+    private struct DotKernel : IVecKernel
+    {
+        public float* A, B;
+        public int Count;
+        public float Result;
+
+        public void Invoke<T>()
+            where T : struct, IVec16<T> => Result = Dot<T>(A, B, Count);
+    }
+
+    private struct SumKernel : IVecKernel
+    {
+        public float* X;
+        public int Count;
+        public float Result;
+
+        public void Invoke<T>()
+            where T : struct, IVec16<T> => Result = Sum<T>(X, Count);
     }
 }

@@ -4,13 +4,6 @@ namespace MoeKernels.Experts;
 /// and scalar functions. The kernels are tested against it.</summary>
 internal static unsafe class ReferenceExperts
 {
-    /// <summary>√(2/π).</summary>
-    private const float GeluSlope = 0.7978845608f;
-
-    private const float GeluCubic = 0.044715f;
-
-    private const float InverseSquareRootOfTwo = 0.70710678f;
-
     /// <summary>Runs one expert on one row.</summary>
     /// <param name="experts">The layer's matrices.</param>
     /// <param name="expert">Which expert.</param>
@@ -40,7 +33,7 @@ internal static unsafe class ReferenceExperts
         {
             float g = gate > activation.Limit ? activation.Limit : gate;
             float u = Math.Clamp(up, -activation.Limit, activation.Limit);
-            return (u + 1f) * (g * DeterministicMath.Sigmoid(activation.Alpha * g));
+            return (u + 1f) * (g / (1f + DeterministicMath.Exp(-activation.Alpha * g)));
         }
 
         return activation.Gated ? Function(activation.Kind, gate) * up : Function(activation.Kind, up);
@@ -48,11 +41,10 @@ internal static unsafe class ReferenceExperts
 
     private static float Function(ActivationKind kind, float x) => kind switch
     {
-        ActivationKind.Silu => x * DeterministicMath.Sigmoid(x),
-        ActivationKind.Relu => x > 0f ? x : 0f,
-        ActivationKind.Gelu => 0.5f * x * (1f + DeterministicMath.Erf(x * InverseSquareRootOfTwo)),
-        ActivationKind.GeluTanh =>
-            0.5f * x * (1f + DeterministicMath.Tanh(GeluSlope * (x + (GeluCubic * x * x * x)))),
+        ActivationKind.Silu => DeterministicMath.Silu(x),
+        ActivationKind.Relu => x < 0f ? 0f : x,
+        ActivationKind.Gelu => DeterministicMath.Gelu(x),
+        ActivationKind.GeluTanh => DeterministicMath.GeluTanh(x),
         _ => throw new MoeUnsupportedException($"activation {kind}"),
     };
 
