@@ -33,7 +33,8 @@ internal static partial class LinuxMemory
     /// <summary>Asks for 2 MiB pages: fewer TLB misses on buffers that are streamed through.</summary>
     internal static void UseHugePages(nint address, long bytes) => Advise(address, bytes, HugePage, out _);
 
-    /// <summary>Reads a page-aligned range of a mapped file and maps its pages, without the risk of a bus error.</summary>
+    /// <summary>Reads a page-aligned range of a mapped file and maps its pages, without the risk of a bus
+    /// error.</summary>
     internal static Populated Populate(nint address, long bytes) =>
         Advise(address, bytes, PopulateRead, out int error) ? Populated.Done
         : error is EFault or EHwPoison ? Populated.Unreadable

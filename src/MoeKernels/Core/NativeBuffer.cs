@@ -28,7 +28,8 @@ internal sealed unsafe class NativeBuffer : SafeHandle
     /// <summary>Usable bytes.</summary>
     internal long ByteLength { get; }
 
-    /// <summary>First byte, aligned to 64 bytes (to 2 MiB from 4 MiB on). Valid while the buffer is not disposed.</summary>
+    /// <summary>First byte, aligned to 64 bytes (to 2 MiB from 4 MiB on). Valid while the buffer is not
+    /// disposed.</summary>
     /// <exception cref="ObjectDisposedException">The buffer was disposed.</exception>
     internal byte* Pointer
     {

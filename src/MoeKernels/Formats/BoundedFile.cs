@@ -11,7 +11,7 @@ internal static class BoundedFile
         {
             long length = new FileInfo(path).Length;
             if (length > maxBytes)
-                throw new MoeFormatException(path, null, $"{length} bytes exceed the limit of {maxBytes} for such a file");
+                throw new MoeFormatException(path, null, $"{length} bytes exceed the limit of {maxBytes}");
 
             // A pipe or device has length 0 here; opening a pipe would wait for its writer.
             return length == 0 ? [] : File.ReadAllBytes(path);

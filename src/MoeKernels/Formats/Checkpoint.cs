@@ -6,12 +6,13 @@ namespace MoeKernels.Formats;
 /// The weights of a model folder: <c>model.safetensors</c>, the shards of <c>model.safetensors.index.json</c>, or every
 /// <c>*.safetensors</c> file where neither exists. Files are mapped, so that memory in use is the pages touched.
 /// </summary>
-/// <remarks>Thread-safe. Pointers handed out inside the library live as long as the checkpoint or a lease on it.</remarks>
+/// <remarks>Thread-safe. Pointers handed out inside the library live as long as the checkpoint or a lease on
+/// it.</remarks>
 public sealed partial class Checkpoint : IDisposable
 {
     private readonly SafetensorsFile[] _files;
     private readonly Dictionary<string, Tensor> _tensors = new(StringComparer.Ordinal);
-    
+
     /// <summary>One count for all files, so that a lease costs the same for 1 and for 163 shards.</summary>
     private readonly Lifetime _lifetime;
 

@@ -54,7 +54,7 @@ internal sealed class CheckpointIndex
         foreach ((string name, string file) in _fileOf ?? [])
         {
             if (!checkpoint.TryGet(name, out Tensor? tensor))
-                throw new MoeFormatException(file, Shown.Short(name), $"{_path} lists the tensor here, but it is missing");
+                throw new MoeFormatException(file, Shown.Short(name), $"the tensor is missing here; {_path} lists it");
 
             if (tensor.FilePath != file)
                 throw new MoeFormatException(
@@ -89,7 +89,7 @@ internal sealed class CheckpointIndex
         if (files.FirstOrDefault(file => !File.Exists(file)) is { } missing)
         {
             string tensor = fileOf.First(pair => pair.Value == missing).Key;
-            throw new MoeFormatException(missing, Shown.Short(tensor), $"{path} names this file, but it does not exist");
+            throw new MoeFormatException(missing, Shown.Short(tensor), $"the file does not exist, but {path} names it");
         }
 
         return files.Count > 0
@@ -133,6 +133,7 @@ internal sealed class CheckpointIndex
             ? new MoeFormatException(
                 folder, null, $"the folder holds neither {SingleFile} nor {IndexFile} nor any other *.safetensors file")
             : new MoeUnsupportedException(
-                $"{Path.GetExtension(foreign)} weights ({Path.GetFileName(foreign)}); convert them to safetensors", folder);
+                $"{Path.GetExtension(foreign)} weights ({Path.GetFileName(foreign)}); convert them to safetensors",
+                folder);
     }
 }

@@ -5,7 +5,8 @@ namespace MoeKernels.Formats;
 /// <content>Scales of fp8 matrices.</content>
 public sealed unsafe partial class Checkpoint
 {
-    /// <summary>fp32 copies of scales stored in another type, by tensor name: the only data not mapped but owned.</summary>
+    /// <summary>fp32 copies of scales stored in another type, by tensor name: the only data not mapped but
+    /// owned.</summary>
     private readonly ConcurrentDictionary<string, Lazy<NativeBuffer>> _widenedScales = new(StringComparer.Ordinal);
 
     /// <summary>
@@ -64,7 +65,7 @@ public sealed unsafe partial class Checkpoint
         if (scales.ElementType == ElementType.F32)
             return (float*)scales.Data;
 
-        Lazy<NativeBuffer> copy = _widenedScales.GetOrAdd(scales.Name, _ => new Lazy<NativeBuffer>(() => Widen(scales)));
+        Lazy<NativeBuffer> copy = _widenedScales.GetOrAdd(scales.Name, _ => new(() => Widen(scales)));
         return (float*)copy.Value.Pointer;
     }
 

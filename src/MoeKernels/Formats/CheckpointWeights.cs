@@ -11,7 +11,8 @@ public sealed unsafe partial class Checkpoint
     internal bool HasMatrix(string name) => Contains(name) || Contains(name + "_blocks");
 
     /// <summary>
-    /// A view of a matrix [rows, columns]: F32, F16 or BF16; fp8 e4m3 with its partner <c>_scale_inv</c> or <c>_scale</c>;
+    /// A view of a matrix [rows, columns]: F32, F16 or BF16; fp8 e4m3 with its partner <c>_scale_inv</c> or
+    /// <c>_scale</c>;
     /// or MXFP4 as the pair <c>_blocks</c> [rows, columns / 32, 16] and <c>_scales</c> [rows, columns / 32].
     /// </summary>
     /// <param name="name">Name of the tensor, or without the ending of a pair.</param>
@@ -24,7 +25,8 @@ public sealed unsafe partial class Checkpoint
         string name, int rows, int columns, int fp8BlockRows = 128, int fp8BlockColumns = 128) =>
         View(name, [], rows, columns, new Block(fp8BlockRows, fp8BlockColumns))[0];
 
-    /// <summary>One view per expert of a fused tensor [experts, rows, columns]; types as for <see cref="Matrix"/>.</summary>
+    /// <summary>One view per expert of a fused tensor [experts, rows, columns]; types as for <see
+    /// cref="Matrix"/>.</summary>
     /// <exception cref="MoeFormatException">A tensor is missing or has another shape or type.</exception>
     internal WeightMatrix[] Matrices(
         string name, int experts, int rows, int columns, int fp8BlockRows = 128, int fp8BlockColumns = 128) =>

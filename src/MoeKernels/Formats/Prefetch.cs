@@ -30,10 +30,11 @@ internal sealed unsafe class Prefetch
     internal Task RunAsync(Lifetime mappings, CancellationToken cancellationToken)
     {
         int threads = Math.Min(Math.Min(Environment.ProcessorCount, MaxThreads), _pieces.Length);
-        return Task.WhenAll(Enumerable.Range(0, threads).Select(_ => Task.Run(() => Work(mappings, cancellationToken))));
+        return Task.WhenAll(Enumerable.Repeat(() => Work(mappings, cancellationToken), threads).Select(Task.Run));
     }
 
-    /// <summary>Takes pieces in the order of the file, so that a rotating disk or network file system streams.</summary>
+    /// <summary>Takes pieces in the order of the file, so that a rotating disk or network file system
+    /// streams.</summary>
     private void Work(Lifetime mappings, CancellationToken cancellationToken)
     {
         using Lifetime.Lease lease = mappings.Acquire();
@@ -92,8 +93,8 @@ internal sealed unsafe class Prefetch
                 throw new MoeFormatException(
                     piece.File.Path,
                     null,
-                    $"the bytes {piece.Offset} to {piece.Offset + piece.Bytes} cannot be read: a disk error, or the file was "
-                    + "cut after opening");
+                    $"the bytes {piece.Offset} to {piece.Offset + piece.Bytes} cannot be read: a disk error, "
+                    + "or the file was cut after opening");
             case LinuxMemory.Populated.NotSupported:
                 for (long i = 0; i < bytes; i += page)
                     Volatile.Read(ref *(byte*)(start + (nint)i));

@@ -42,7 +42,8 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Maps a file and checks its header.</summary>
     /// <param name="path">Path of the file.</param>
-    /// <exception cref="MoeFormatException">The file is missing, unreadable, truncated or its header is not valid.</exception>
+    /// <exception cref="MoeFormatException">The file is missing, unreadable, truncated or its header is not
+    /// valid.</exception>
     public static SafetensorsFile Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -127,14 +128,14 @@ public sealed class SafetensorsFile : IDisposable
     {
         ulong bytes = BinaryPrimitives.ReadUInt64LittleEndian(new(_start, SafetensorsHeader.PrefixBytes));
         if (bytes > SafetensorsHeader.MaxBytes)
-            throw new MoeFormatException(
-                Path, null, $"a header of {bytes} bytes exceeds the limit of {SafetensorsHeader.MaxBytes}: no safetensors file");
+            throw Error($"no safetensors file: its header of {bytes} bytes exceeds {SafetensorsHeader.MaxBytes}");
 
         if ((long)bytes > ByteLength - SafetensorsHeader.PrefixBytes)
-            throw new MoeFormatException(
-                Path, null, $"the header takes {bytes} bytes, the file has {ByteLength}: it is truncated");
+            throw Error($"the header takes {bytes} bytes, the file has {ByteLength}: it is truncated");
 
         ReadOnlySpan<byte> json = new(_start + SafetensorsHeader.PrefixBytes, (int)bytes);
         return SafetensorsHeader.Parse(Path, json, ByteLength);
     }
+
+    private MoeFormatException Error(string problem) => new(Path, null, problem);
 }

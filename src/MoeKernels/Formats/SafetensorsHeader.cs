@@ -175,13 +175,13 @@ internal sealed class SafetensorsHeader
         if (end > _dataBytes)
             throw Error(name, $"the data end at byte {end}, but the file holds only {_dataBytes}: it is truncated");
 
+        string shown = $"{dtype} [{string.Join(", ", shape)}]";
         if (!TryCountBytes(type, shape, out long bytes))
-            throw Error(name, $"{dtype} [{string.Join(", ", shape)}] is no whole number of bytes below 2^63");
+            throw Error(name, $"{shown} is no whole number of bytes below 2^63");
 
-        if (bytes != end - begin)
-            throw Error(name, $"{dtype} [{string.Join(", ", shape)}] takes {bytes} bytes, data_offsets span {end - begin}");
-
-        return new TensorInfo(name, type, shape, _dataStart + begin, bytes);
+        return bytes == end - begin
+            ? new TensorInfo(name, type, shape, _dataStart + begin, bytes)
+            : throw Error(name, $"{shown} takes {bytes} bytes, data_offsets span {end - begin}");
     }
 
     /// <summary>Bytes of a tensor; false when they overflow or end inside a byte.</summary>

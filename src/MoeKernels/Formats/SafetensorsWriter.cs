@@ -38,7 +38,8 @@ public sealed class SafetensorsWriter
     /// <param name="elementType">Encoding of the elements.</param>
     /// <param name="shape">Extents, slowest axis first; empty for a scalar.</param>
     /// <param name="write">Writes exactly the bytes that type and shape ask for, little-endian.</param>
-    /// <exception cref="ArgumentException">The name is taken or reserved, or the shape is no whole number of bytes.</exception>
+    /// <exception cref="ArgumentException">The name is taken or reserved, or the shape is no whole number of
+    /// bytes.</exception>
     public void Add(string name, ElementType elementType, ReadOnlySpan<long> shape, Action<Stream> write)
     {
         ArgumentNullException.ThrowIfNull(name);
@@ -55,7 +56,8 @@ public sealed class SafetensorsWriter
             || !SafetensorsHeader.TryCountBytes(elementType, shape, out long bytes)
             || bytes > MaxDataBytes - _dataBytes)
         {
-            throw new ArgumentException($"The shape of '{name}' is no whole number of bytes, or the file grows beyond 2^62.", nameof(shape));
+            throw new ArgumentException(
+                $"The shape of '{name}' is no whole number of bytes, or the file grows beyond 2^62.", nameof(shape));
         }
 
         if (!_entries.TryAdd(name, new Entry(name, elementType, shape.ToArray(), bytes, write)))
@@ -65,7 +67,8 @@ public sealed class SafetensorsWriter
     }
 
     /// <summary>Declares a tensor from values in memory, which are read while saving.</summary>
-    /// <typeparam name="T">Element type: float, double, Half, or an integer of the stored width (ushort for BF16).</typeparam>
+    /// <typeparam name="T">Element type: float, double, Half, or an integer of the stored width (ushort for
+    /// BF16).</typeparam>
     /// <param name="name">Name, not <c>__metadata__</c>.</param>
     /// <param name="elementType">Encoding; its width must be that of <typeparamref name="T"/>.</param>
     /// <param name="shape">Extents, slowest axis first; empty for a scalar.</param>
@@ -106,7 +109,8 @@ public sealed class SafetensorsWriter
     /// <param name="path">Path of the file; an existing one is replaced.</param>
     /// <param name="cancellationToken">Stops between two tensors.</param>
     /// <exception cref="MoeException">The file cannot be written.</exception>
-    /// <exception cref="InvalidOperationException">A tensor's callback wrote another number of bytes than declared.</exception>
+    /// <exception cref="InvalidOperationException">A tensor's callback wrote another number of bytes than
+    /// declared.</exception>
     public void Save(string path, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);

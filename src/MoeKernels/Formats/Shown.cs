@@ -1,6 +1,7 @@
 namespace MoeKernels.Formats;
 
-/// <summary>Text of a file as an error message may show it: a hostile name must not flood or break the terminal.</summary>
+/// <summary>Text of a file as an error message may show it: a hostile name must not flood or break the
+/// terminal.</summary>
 internal static class Shown
 {
     private const int Longest = 160;
@@ -16,7 +17,8 @@ internal static class Shown
         });
     }
 
-    /// <summary>Up to three of <paramref name="names"/> that share most of their start and end with a wrong name.</summary>
+    /// <summary>Up to three of <paramref name="names"/> that share most of their start and end with a wrong
+    /// name.</summary>
     internal static string NearNames(IEnumerable<string> names, string wrong)
     {
         string[] near = names

@@ -43,7 +43,8 @@ public sealed class Tensor
     /// <exception cref="ObjectDisposedException">The checkpoint was disposed.</exception>
     public void Read(long byteOffset, Span<byte> destination) => _file.Read(Info, byteOffset, destination);
 
-    /// <summary>Copies the elements widened to fp32; the tensor must be F32, F16, BF16, F64, F8_E4M3 or F8_E5M2.</summary>
+    /// <summary>Copies the elements widened to fp32; the tensor must be F32, F16, BF16, F64, F8_E4M3 or
+    /// F8_E5M2.</summary>
     /// <exception cref="MoeFormatException">The elements are no floats.</exception>
     /// <exception cref="MoeUnsupportedException">The tensor has 2^31 elements or more.</exception>
     /// <exception cref="ObjectDisposedException">The checkpoint was disposed.</exception>

@@ -28,7 +28,8 @@ public unsafe class NativeBufferTests
     [Fact]
     public void Allocate_MoreThanThereIs_IsATypedError()
     {
-        var error = Assert.Throws<MoeOutOfMemoryException>(() => NativeBuffer.Allocate(long.MaxValue / 2, "the KV cache"));
+        var error = Assert.Throws<MoeOutOfMemoryException>(
+            () => NativeBuffer.Allocate(long.MaxValue / 2, "the KV cache"));
         Assert.Contains("the KV cache", error.Message, StringComparison.Ordinal);
         Assert.Equal(long.MaxValue / 2, error.Bytes);
         Assert.Throws<ArgumentOutOfRangeException>(() => NativeBuffer.Allocate(-1, "nothing"));

@@ -140,7 +140,8 @@ public sealed class CheckpointTests : IDisposable
     [Fact]
     public void Get_MissingTensor_NamesFolderTensorAndNearNames()
     {
-        WriteShard("model.safetensors", "model.layers.0.mlp.gate.weight", "model.layers.1.mlp.gate.weight", "lm_head.weight");
+        WriteShard(
+            "model.safetensors", "model.layers.0.mlp.gate.weight", "model.layers.1.mlp.gate.weight", "lm_head.weight");
         using Checkpoint checkpoint = Checkpoint.Open(_folder.Path);
         var error = Assert.Throws<MoeFormatException>(() => checkpoint.Get("model.layers.0.mlp.gates.weight"));
         Assert.Equal(_folder.Path, error.File);
@@ -228,7 +229,8 @@ public sealed class CheckpointTests : IDisposable
         Assert.SkipUnless(OperatingSystem.IsLinux(), "the kernel's answer instead of a bus error needs Linux 5.14");
         WriteShard("model.safetensors", [.. Enumerable.Range(0, 4096).Select(i => $"tensor.{i}")]);
         using Checkpoint checkpoint = Checkpoint.Open(_folder.Path);
-        using (var file = new FileStream(_folder["model.safetensors"], FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+        string path = checkpoint.Files[0];
+        using (var file = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
             file.SetLength(8);
 
         await Assert.ThrowsAsync<MoeFormatException>(() => checkpoint.PrefetchAsync());

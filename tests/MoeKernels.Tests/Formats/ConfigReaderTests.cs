@@ -73,7 +73,8 @@ public class ConfigReaderTests
         { "long", "9223372036854775808" }, { "long", "1e17" }, { "double", "\"1\"" }, { "double", "1e400" },
         { "float", "1e39" }, { "float", "{}" }, { "bool", "1" }, { "bool", "\"true\"" }, { "string", "1" },
         { "ints", "1" }, { "ints", "[1,\"2\"]" }, { "ints", "[2147483648]" },
-        { "strings", "[\"a\",1]" }, { "doubles", "[null]" }, { "object", "[]" }, { "objects", "[1]" }, { "range", "11" },
+        { "strings", "[\"a\",1]" }, { "doubles", "[null]" }, { "object", "[]" }, { "objects", "[1]" },
+        { "range", "11" },
     };
 
     [Theory]

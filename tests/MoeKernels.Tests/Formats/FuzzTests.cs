@@ -35,7 +35,7 @@ public sealed class FuzzTests(ITestOutputHelper output) : IDisposable
     private readonly TempFolder _folder = new();
 
     private static int Iterations =>
-        int.TryParse(Environment.GetEnvironmentVariable("MOEK_FUZZ_ITERATIONS"), out int iterations) ? iterations : 3000;
+        int.TryParse(Environment.GetEnvironmentVariable("MOEK_FUZZ_ITERATIONS"), out int asked) ? asked : 3000;
 
     public void Dispose() => _folder.Dispose();
 
@@ -172,7 +172,8 @@ public sealed class FuzzTests(ITestOutputHelper output) : IDisposable
         return [.. bytes];
     }
 
-    /// <summary>Lets most mutated safetensors files keep a true header length, so that the header itself is reached.</summary>
+    /// <summary>Lets most mutated safetensors files keep a true header length, so that the header itself is
+    /// reached.</summary>
     private static void RepairLength(List<byte> bytes, int validLength, int prefix, Random random)
     {
         if (prefix == 0 || bytes.Count < prefix || random.Next(4) == 0)

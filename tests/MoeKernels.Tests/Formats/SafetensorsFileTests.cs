@@ -147,7 +147,8 @@ public sealed class SafetensorsFileTests : IDisposable
 
     [Fact]
     public void Open_EndlessShape_IsRefused() => Refused(
-        $$"""{"t":{"dtype":"U8","shape":[{{string.Join(',', Enumerable.Repeat(1, 10_000))}}]""", "more than 64 entries");
+        $$"""{"t":{"dtype":"U8","shape":[{{string.Join(',', Enumerable.Repeat(1, 10_000))}}]""",
+        "more than 64 entries");
 
     [Fact]
     public void Open_HeaderThatIsNotUtf8_IsRefused()

@@ -27,7 +27,8 @@ public class SafetensorsLayoutTests(ITestOutputHelper output)
 
             random.Shuffle(entries);
             bool expected = IsTiling(entries, dataBytes);
-            Assert.True(expected == IsAccepted(entries, dataBytes), $"seed {seed}: {Header(entries)} over {dataBytes} bytes");
+            Assert.True(
+                expected == IsAccepted(entries, dataBytes), $"seed {seed}: {Header(entries)} over {dataBytes} bytes");
             accepted += expected ? 1 : 0;
         }
 

@@ -19,7 +19,8 @@ internal sealed class TempFolder : IDisposable
         return this[name];
     }
 
-    /// <summary>Writes a safetensors file with a true length field, the header as it is given, and data 0, 1, 2...</summary>
+    /// <summary>Writes a safetensors file with a true length field, the header as it is given, and data 0, 1,
+    /// 2...</summary>
     internal string WriteTensors(string name, string header, int dataBytes) =>
         Write(name, Tensors(Encoding.UTF8.GetBytes(header), dataBytes));
 
