@@ -34,14 +34,21 @@ internal sealed class Golden : IDisposable
         return [.. Ints(name).Chunk(columns)];
     }
 
+    public IReadOnlyList<long> Shape(string name) => _file.Tensors[name].Shape;
+
     /// <summary>Asserts that values agree to 1e-4 of the largest magnitude.</summary>
-    public void AssertClose(string name, float[] actual)
+    /// <param name="name">The tensor.</param>
+    /// <param name="actual">Values to compare.</param>
+    /// <param name="mask">1 for the rows that count; null for all.</param>
+    public void AssertClose(string name, float[] actual, int[]? mask = null)
     {
         float[] expected = Floats(name);
         Assert.Equal(expected.Length, actual.Length);
         float tolerance = 1e-4f * expected.Max(Math.Abs);
         for (int i = 0; i < expected.Length; i++)
         {
+            if (mask is not null && mask[i / (expected.Length / mask.Length)] == 0)
+                continue;
             Assert.True(
                 Math.Abs(expected[i] - actual[i]) <= tolerance,
                 $"{name}[{i}]: expected {expected[i]}, got {actual[i]}, tolerance {tolerance}");

@@ -61,6 +61,16 @@ internal sealed class TestModel : IDisposable
         return logits;
     }
 
+    /// <summary>Encodes each sequence's source; its decoder starts empty.</summary>
+    public void Encode(SequenceState[] states, int[][] tokens, int[][] masks)
+    {
+        Forwarding.Batch.Clear();
+        for (int i = 0; i < states.Length; i++)
+            Forwarding.Batch.AddSource(states[i], new SourceMask(masks[i]));
+
+        Transformer.Encode(Forwarding, tokens.SelectMany(t => t).ToArray());
+    }
+
     /// <summary>Logits of every row when the tokens come in chunks of the given sizes, the last repeated.</summary>
     public float[] Chunked(int[] tokens, params int[] sizes)
     {

@@ -1,6 +1,7 @@
 using MoeKernels.Experts;
 using MoeKernels.Formats;
 using MoeKernels.Models.Description;
+using MoeKernels.Models.Layers;
 using MoeKernels.Router;
 
 namespace MoeKernels.Models.Families;
@@ -162,6 +163,7 @@ internal sealed class NllbMoeFamily : ModelFamily
             },
             Activation = _activation,
             TraceModule = $"model.{module}.router",
+            TraceForm = RouterTraceForm.Combine,
         };
     }
 }

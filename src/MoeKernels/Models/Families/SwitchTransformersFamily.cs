@@ -1,6 +1,7 @@
 using MoeKernels.Experts;
 using MoeKernels.Formats;
 using MoeKernels.Models.Description;
+using MoeKernels.Models.Layers;
 using MoeKernels.Router;
 
 namespace MoeKernels.Models.Families;
@@ -37,13 +38,10 @@ internal sealed class SwitchTransformersFamily : ModelFamily
     }
 
     /// <summary>Blocks from one sparse block to the next, 0 for none: the key itself, or what the number of sparse
-    /// blocks makes of it.</summary>
+    /// blocks makes of it (more sparse blocks than blocks are none, as in the reference library).</summary>
     private static int Step(ConfigReader config, string side, int blocks)
     {
-        string key = $"num_sparse_{side}_layers";
-        int sparse = config.InRange(0, int.MaxValue, key) ?? 3;
-        if (sparse > blocks)
-            throw config.Error(key, $"{sparse} sparse blocks of {blocks}");
+        int sparse = config.InRange(0, int.MaxValue, $"num_sparse_{side}_layers") ?? 3;
         return config.InRange(0, int.MaxValue, $"{side}_sparse_step") ?? (sparse == 0 ? 0 : blocks / sparse);
     }
 
@@ -156,6 +154,7 @@ internal sealed class SwitchTransformersFamily : ModelFamily
             },
             Activation = _activation,
             TraceModule = $"{module}.router",
+            TraceForm = RouterTraceForm.Selected,
         };
     }
 }

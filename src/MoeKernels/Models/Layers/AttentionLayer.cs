@@ -157,6 +157,8 @@ internal sealed unsafe class AttentionLayer(AttentionSpec spec, AttentionWeights
             Scale = spec.Scale,
             Sinks = weights.Sinks,
         };
+        weights.RelativeBias?.Attach(
+            context.Workspace, ref input, sequence.Position, 0, sequence.Position + sequence.Rows);
         Attention.Forward(context.Pool, input);
         context.Workspace.Release(mark);
     }

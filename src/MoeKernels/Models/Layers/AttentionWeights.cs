@@ -24,6 +24,9 @@ internal sealed unsafe class AttentionWeights
     /// <summary>Null without rotary positions.</summary>
     public RopeTable? Rope { get; init; }
 
+    /// <summary>Null without relative positions.</summary>
+    public RelativePositionBias? RelativeBias { get; init; }
+
     /// <summary>[heads], or null.</summary>
     public float* Sinks { get; init; }
 }

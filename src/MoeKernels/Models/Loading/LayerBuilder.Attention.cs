@@ -8,23 +8,18 @@ internal sealed unsafe partial class LayerBuilder
 {
     private readonly Dictionary<RopeSpec, RopeTable> _ropes = [];
 
-    private AttentionLayer Attention(AttentionSpec spec)
+    private AttentionLayer Attention(AttentionSpec spec) => WithState(new AttentionLayer(spec, new AttentionWeights
     {
-        if (spec.Source != KeySource.Causal || spec.RelativeBias is not null)
-            throw new MoeUnsupportedException($"attention over {spec.Source} keys");
-
-        return WithState(new AttentionLayer(spec, new AttentionWeights
-        {
-            Query = binder.Linear(spec.Query),
-            Key = binder.Linear(spec.Key),
-            Value = binder.Linear(spec.Value),
-            Output = binder.Linear(spec.Output),
-            QueryNorm = spec.QueryNorm is null ? null : binder.Norm(spec.QueryNorm),
-            KeyNorm = spec.KeyNorm is null ? null : binder.Norm(spec.KeyNorm),
-            Rope = Rope(spec.Rope),
-            Sinks = spec.Sinks is null ? null : binder.Vector(spec.Sinks, spec.Heads),
-        }));
-    }
+        Query = binder.Linear(spec.Query),
+        Key = binder.Linear(spec.Key),
+        Value = binder.Linear(spec.Value),
+        Output = binder.Linear(spec.Output),
+        QueryNorm = spec.QueryNorm is null ? null : binder.Norm(spec.QueryNorm),
+        KeyNorm = spec.KeyNorm is null ? null : binder.Norm(spec.KeyNorm),
+        Rope = Rope(spec.Rope),
+        RelativeBias = RelativeBias(spec),
+        Sinks = spec.Sinks is null ? null : binder.Vector(spec.Sinks, spec.Heads),
+    }));
 
     /// <summary>The table of a rotary embedding; equal specifications share one.</summary>
     private RopeTable? Rope(RopeSpec? spec)
