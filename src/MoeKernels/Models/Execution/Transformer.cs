@@ -153,6 +153,12 @@ internal sealed unsafe class Transformer : IDisposable
             throw new ArgumentException($"{tokens.Length} tokens for a batch of {batch.Rows} rows.", nameof(tokens));
         if (batch.HoldsSources != sources)
             throw new ArgumentException($"The batch must hold {(sources ? "sources" : "decoder tokens")}.", nameof(batch));
+        foreach (ref readonly SequenceRows sequence in batch.Sequences)
+        {
+            if (sequence.Position != sequence.State.Position)
+                throw new ArgumentException("A sequence has moved since it was added to the batch.", nameof(batch));
+        }
+
         foreach (int token in tokens)
         {
             if ((uint)token >= (uint)Description.VocabularySize)
