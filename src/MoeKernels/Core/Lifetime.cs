@@ -1,6 +1,7 @@
 namespace MoeKernels;
 
-/// <summary>Counts the users of native memory, so that disposing its owner during a call frees it when the call ends.</summary>
+/// <summary>Counts the users of native memory, so that disposing its owner during a call frees it when the call
+/// ends.</summary>
 /// <param name="owner">Named in <see cref="ObjectDisposedException"/>.</param>
 /// <param name="free">Runs once, when the owner is disposed and no user is left.</param>
 internal sealed class Lifetime(object owner, Action free) : IDisposable

@@ -1,13 +1,14 @@
 namespace MoeKernels;
 
-/// <summary>The library's one order of summation, in plain loops: what every matrix kernel computes, to the last bit.</summary>
+/// <summary>The library's one order of summation, in plain loops: what every matrix kernel computes, to the last
+/// bit.</summary>
 internal static unsafe class ReferenceDot
 {
     /// <summary>Partial sums of a dot product.</summary>
     public const int Lanes = 16;
 
-    /// <summary><c>Σk w[row, k] x[k]</c>: 16 partial sums by k mod 16, each ascending in k with fused multiply-add from +0,
-    /// the last step padded with zeros, then <see cref="Tree"/>.</summary>
+    /// <summary><c>Σk w[row, k] x[k]</c>: 16 partial sums by k mod 16, each ascending in k with fused multiply-add from
+    /// +0, the last step padded with zeros, then <see cref="Tree"/>.</summary>
     public static float Row(in WeightMatrix w, int row, float* x)
     {
         float* sums = stackalloc float[Lanes];

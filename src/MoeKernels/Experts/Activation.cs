@@ -19,7 +19,8 @@ public enum ActivationKind
     ClampedSwiGlu,
 }
 
-/// <summary>Activation of a feed-forward network: <c>down(act(gate x) * up x)</c> when gated, else <c>down(act(up x))</c>.</summary>
+/// <summary>Activation of a feed-forward network: <c>down(act(gate x) * up x)</c> when gated, else <c>down(act(up
+/// x))</c>.</summary>
 /// <param name="Kind">The function.</param>
 /// <param name="Gated">Whether there is a gate matrix beside up.</param>
 /// <param name="Alpha">Slope of <see cref="ActivationKind.ClampedSwiGlu"/>.</param>

@@ -93,7 +93,8 @@ internal sealed unsafe class ExpertLayout
         return pairs;
     }
 
-    /// <summary>Copies the biases so that every expert has contiguous ones for gate, up and down, and sets them.</summary>
+    /// <summary>Copies the biases so that every expert has contiguous ones for gate, up and down, and sets
+    /// them.</summary>
     public NativeBuffer CopyBiases(
         ExpertMatrices matrices, ReadOnlySpan<float> gateUpBias, ReadOnlySpan<float> downBias)
     {

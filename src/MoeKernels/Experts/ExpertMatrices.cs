@@ -7,7 +7,8 @@ internal sealed unsafe class ExpertMatrices : IDisposable
 {
     private readonly NativeBuffer? _arrays;
 
-    /// <summary>Makes room for the views of <paramref name="experts"/> experts; all of them must be set before use.</summary>
+    /// <summary>Makes room for the views of <paramref name="experts"/> experts; all of them must be set before
+    /// use.</summary>
     /// <param name="experts">E.</param>
     /// <param name="activation">The network's non-linearity; says whether there are gates.</param>
     /// <param name="hasBias">Whether the experts have biases, all of them or none.</param>
@@ -27,7 +28,8 @@ internal sealed unsafe class ExpertMatrices : IDisposable
         GateBias = activation.Gated ? DownBias + experts : null;
     }
 
-    /// <summary>Takes arrays that somebody else keeps; pointers as the properties of the same name describe them.</summary>
+    /// <summary>Takes arrays that somebody else keeps; pointers as the properties of the same name describe
+    /// them.</summary>
     public ExpertMatrices(
         int experts,
         Activation activation,

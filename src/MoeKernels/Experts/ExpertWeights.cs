@@ -1,9 +1,11 @@
 namespace MoeKernels.Experts;
 
-/// <summary>The matrices of a layer's routed experts, or of its shared expert: copied, or borrowed from the caller.</summary>
-/// <remarks>Layouts, row-major: gate and up together [E, 2 I, H] in the order of <see cref="MoeLayerSpec.GateUpOrder"/>, or
-/// up alone [E, I, H] when the activation has no gate; down [E, H, I]; biases [E, 2 I] or [E, I], and [E, H], always
-/// copied. Immutable and thread-safe; disposing it during a forward call takes effect when the call ends.</remarks>
+/// <summary>The matrices of a layer's routed experts, or of its shared expert: copied, or borrowed from the
+/// caller.</summary>
+/// <remarks>Layouts, row-major: gate and up together [E, 2 I, H] in the order of
+/// <see cref="MoeLayerSpec.GateUpOrder"/>, or up alone [E, I, H] when the activation has no gate; down [E, H, I];
+/// biases [E, 2 I] or [E, I], and [E, H], always copied. Immutable and thread-safe; disposing it during a forward call
+/// takes effect when the call ends.</remarks>
 public sealed unsafe class ExpertWeights : IDisposable
 {
     private readonly NativeBuffer? _copies;
@@ -44,8 +46,10 @@ public sealed unsafe class ExpertWeights : IDisposable
         ReadOnlySpan<float> downBias = default) =>
         Copy(ExpertLayout.Routed(spec), WeightFormat.F32, gateUp, down, gateUpBias, downBias);
 
-    /// <summary>Copies bf16 matrices of the routed experts, given as their 16-bit patterns; they stay bf16 in memory.</summary>
-    /// <inheritdoc cref="Create(MoeLayerSpec, ReadOnlySpan{float}, ReadOnlySpan{float}, ReadOnlySpan{float}, ReadOnlySpan{float})"/>
+    /// <summary>Copies bf16 matrices of the routed experts, given as their 16-bit patterns; they stay bf16 in
+    /// memory.</summary>
+    /// <inheritdoc cref="Create(MoeLayerSpec, ReadOnlySpan{float}, ReadOnlySpan{float}, ReadOnlySpan{float},
+    /// ReadOnlySpan{float})"/>
     public static ExpertWeights Create(
         MoeLayerSpec spec,
         ReadOnlySpan<ushort> gateUp,
@@ -54,24 +58,29 @@ public sealed unsafe class ExpertWeights : IDisposable
         ReadOnlySpan<float> downBias = default) =>
         Copy(ExpertLayout.Routed(spec), WeightFormat.BF16, gateUp, down, gateUpBias, downBias);
 
-    /// <summary>Copies fp32 matrices of the shared expert: as the routed ones, with E = 1 and I the shared width.</summary>
-    /// <inheritdoc cref="Create(MoeLayerSpec, ReadOnlySpan{float}, ReadOnlySpan{float}, ReadOnlySpan{float}, ReadOnlySpan{float})"/>
+    /// <summary>Copies fp32 matrices of the shared expert: as the routed ones, with E = 1 and I the shared
+    /// width.</summary>
+    /// <inheritdoc cref="Create(MoeLayerSpec, ReadOnlySpan{float}, ReadOnlySpan{float}, ReadOnlySpan{float},
+    /// ReadOnlySpan{float})"/>
     public static ExpertWeights CreateShared(MoeLayerSpec spec, ReadOnlySpan<float> gateUp, ReadOnlySpan<float> down) =>
         Copy(ExpertLayout.Shared(spec), WeightFormat.F32, gateUp, down, default, default);
 
     /// <summary>Copies bf16 matrices of the shared expert.</summary>
     /// <inheritdoc cref="CreateShared(MoeLayerSpec, ReadOnlySpan{float}, ReadOnlySpan{float})"/>
-    public static ExpertWeights CreateShared(MoeLayerSpec spec, ReadOnlySpan<ushort> gateUp, ReadOnlySpan<ushort> down) =>
+    public static ExpertWeights CreateShared(
+        MoeLayerSpec spec, ReadOnlySpan<ushort> gateUp, ReadOnlySpan<ushort> down) =>
         Copy(ExpertLayout.Shared(spec), WeightFormat.BF16, gateUp, down, default, default);
 
     /// <summary>Uses the caller's contiguous matrices where they are.</summary>
     /// <param name="spec">Sizes, activation and order of the rows.</param>
     /// <param name="format">F32, F16 or BF16.</param>
-    /// <param name="gateUp">[E, 2 I, H], or [E, I, H] without a gate; stays valid until this object is disposed.</param>
+    /// <param name="gateUp">[E, 2 I, H], or [E, I, H] without a gate; stays valid until this object is
+    /// disposed.</param>
     /// <param name="down">[E, H, I]; likewise.</param>
     /// <param name="gateUpBias">As in Create.</param>
     /// <param name="downBias">As in Create.</param>
-    /// <param name="owner">Disposed when nothing uses the matrices any more; null when the caller looks after them.</param>
+    /// <param name="owner">Disposed when nothing uses the matrices any more; null when the caller looks after
+    /// them.</param>
     /// <exception cref="ArgumentException">A length does not fit, or the format needs scales.</exception>
     public static ExpertWeights Borrow(
         MoeLayerSpec spec,
@@ -94,7 +103,8 @@ public sealed unsafe class ExpertWeights : IDisposable
     /// <param name="down">E matrices [H × I].</param>
     /// <param name="gateUpBias">As in Create.</param>
     /// <param name="downBias">As in Create.</param>
-    /// <param name="owner">Disposed when nothing uses the matrices any more; null when the caller looks after them.</param>
+    /// <param name="owner">Disposed when nothing uses the matrices any more; null when the caller looks after
+    /// them.</param>
     /// <exception cref="ArgumentException">A count or shape does not fit.</exception>
     public static ExpertWeights Borrow(
         MoeLayerSpec spec,

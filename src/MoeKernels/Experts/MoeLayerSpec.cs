@@ -30,7 +30,11 @@ public sealed record MoeLayerSpec(RouterSpec Router, int Hidden, int Intermediat
         ArgumentNullException.ThrowIfNull(Router);
         Router.Validate();
         if (Hidden < 1 || Intermediate < 1 || SharedIntermediate < 0)
-            throw new ArgumentException($"Layer: sizes {Hidden}, {Intermediate} and {SharedIntermediate} are out of range.");
+        {
+            throw new ArgumentException(
+                $"Layer: sizes {Hidden}, {Intermediate} and {SharedIntermediate} are out of range.");
+        }
+
         if (HasSharedGate && SharedIntermediate == 0)
             throw new ArgumentException("Layer: there is a gate for a shared expert, but no shared expert.");
     }

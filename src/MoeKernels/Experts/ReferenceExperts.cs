@@ -1,7 +1,7 @@
 namespace MoeKernels.Experts;
 
-/// <summary>The expert network in plain loops: <c>y = down(act(gate x) * up x)</c>, with the library's order of summation
-/// and scalar functions. The kernels are tested against it.</summary>
+/// <summary>The expert network in plain loops: <c>y = down(act(gate x) * up x)</c>, with the library's order of
+/// summation and scalar functions. The kernels are tested against it.</summary>
 internal static unsafe class ReferenceExperts
 {
     /// <summary>Runs one expert on one row.</summary>

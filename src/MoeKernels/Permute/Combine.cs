@@ -2,7 +2,8 @@ namespace MoeKernels.Permute;
 
 /// <summary>Adds up what the experts made of a token:
 /// <c>y[t] = Σj weight[t, j] · yp[slot_of[t, j]]</c>, ascending j, fused multiply-add from +0.</summary>
-/// <remarks>A token's bits depend on its own choices only; which slots they got and who else is in the batch do not show.</remarks>
+/// <remarks>A token's bits depend on its own choices only; which slots they got and who else is in the batch do not
+/// show.</remarks>
 internal static unsafe class Combine
 {
     /// <summary>Combines the tokens from <paramref name="firstToken"/>. Tokens are independent of each other.</summary>
@@ -10,12 +11,20 @@ internal static unsafe class Combine
     /// <param name="yp">Expert outputs, [N, width].</param>
     /// <param name="width">Elements of a row.</param>
     /// <param name="weights">[T, k]; null for ones (the routing weight went into the input).</param>
-    /// <param name="dropped">[T, width], what a dropped choice gives instead of an expert's output; null for nothing.</param>
+    /// <param name="dropped">[T, width], what a dropped choice gives instead of an expert's output; null for
+    /// nothing.</param>
     /// <param name="y">Receives [T, width]; zeros for a token without choices.</param>
     /// <param name="firstToken">First token to combine.</param>
     /// <param name="tokens">Number of tokens to combine.</param>
     public static void Rows(
-        in DispatchPlan plan, float* yp, int width, float* weights, float* dropped, float* y, int firstToken, int tokens)
+        in DispatchPlan plan,
+        float* yp,
+        int width,
+        float* weights,
+        float* dropped,
+        float* y,
+        int firstToken,
+        int tokens)
     {
         for (int t = firstToken; t < firstToken + tokens; t++)
         {

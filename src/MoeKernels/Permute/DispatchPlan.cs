@@ -2,8 +2,8 @@ using System.Diagnostics;
 
 namespace MoeKernels.Permute;
 
-/// <summary>Where every routed choice goes: slots in expert order, tokens in their own order inside an expert. A view of
-/// memory that the caller provides; it owns nothing and allocates nothing.</summary>
+/// <summary>Where every routed choice goes: slots in expert order, tokens in their own order inside an expert. A view
+/// of memory that the caller provides; it owns nothing and allocates nothing.</summary>
 internal readonly unsafe struct DispatchPlan
 {
     /// <summary>Slot of a choice that found no place.</summary>

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 
 namespace MoeKernels.Permute;
 
-/// <summary>The two row operations of permutation. Elementwise, so every register width and the scalar tail give the same
-/// bits, and one body over the machine's own width is enough: both are bound by memory.</summary>
+/// <summary>The two row operations of permutation. Elementwise, so every register width and the scalar tail give the
+/// same bits, and one body over the machine's own width is enough: both are bound by memory.</summary>
 internal static class RowMath
 {
     /// <summary><c>y[i] = scale · x[i]</c>.</summary>

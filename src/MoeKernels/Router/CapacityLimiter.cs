@@ -15,8 +15,8 @@ internal static unsafe class CapacityLimiter
     }
 
     /// <summary>Choices that an expert accepts among <paramref name="tokens"/> tokens; more are dropped.</summary>
-    /// <remarks>Tutel's negative factor means "what is needed, at most this": as a bound that is the positive factor's, and
-    /// what is needed must be counted from the choices, not from the last token's
+    /// <remarks>Tutel's negative factor means "what is needed, at most this": as a bound that is the positive factor's,
+    /// and what is needed must be counted from the choices, not from the last token's
     /// place, which under prioritised routing is not the greatest.</remarks>
     public static int Capacity(RouterSpec spec, int tokens)
     {
@@ -42,8 +42,8 @@ internal static unsafe class CapacityLimiter
         bool prioritized = spec.Capacity.Prioritized;
         ulong* order = prioritized ? (ulong*)scratch : null;
         int* taken = (int*)(scratch + (prioritized ? 2L * input.Tokens : 0));
-        bool perSequence = spec.Capacity.Kind == CapacityKind.PerSequence && !input.SequenceStarts.IsEmpty;
-        int segments = perSequence ? input.SequenceStarts.Length : 1;
+        bool perSequence = spec.Capacity.Kind == CapacityKind.PerSequence && input.SequenceStarts != null;
+        int segments = perSequence ? input.Sequences : 1;
         for (int s = 0; s < segments; s++)
         {
             int first = perSequence ? input.SequenceStarts[s] : 0;
@@ -70,15 +70,17 @@ internal static unsafe class CapacityLimiter
         }
     }
 
-    /// <summary>Fills <paramref name="order"/> with tokens in their low halves, best score first, then by index.</summary>
+    /// <summary>Fills <paramref name="order"/> with tokens in their low halves, best score first, then by
+    /// index.</summary>
     private static void SortByImportance(RouterSpec spec, in RouterInput input, int first, int end, ulong* order)
     {
         for (int t = first; t < end; t++)
         {
-            bool skipped = spec.SkipPadding && !input.Mask.IsEmpty && input.Mask[t] == 0;
+            bool skipped = spec.SkipPadding && input.IsPadding(t);
             float best = skipped ? 0f : RouterScores.Best(spec, input.Logits + ((long)t * spec.Experts));
 
-            // Flipping negative floats wholly and positive ones in the sign orders them like integers; ~ turns that round.
+            // Flipping negative floats wholly and positive ones in the sign orders them like integers; ~ turns that
+            // round.
             uint bits = BitConverter.SingleToUInt32Bits(best);
             bits = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
             order[t - first] = ((ulong)~bits << 32) | (uint)t;

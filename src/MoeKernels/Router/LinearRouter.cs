@@ -1,6 +1,7 @@
 namespace MoeKernels.Router;
 
-/// <summary>The router's linear layer, <c>logits = x Wgᵀ (+ b)</c>, in plain loops and the library's order of summation.</summary>
+/// <summary>The router's linear layer, <c>logits = x Wgᵀ (+ b)</c>, in plain loops and the library's order of
+/// summation.</summary>
 /// <remarks>The SIMD body is the general dense projection of the room Cpu, which must give the same bits.</remarks>
 internal static unsafe class LinearRouter
 {

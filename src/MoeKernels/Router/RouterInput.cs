@@ -1,7 +1,8 @@
 namespace MoeKernels.Router;
 
-/// <summary>What a router chooses from: the logits of one forward call and the layer's own vectors.</summary>
-internal readonly unsafe ref struct RouterInput
+/// <summary>What a router chooses from: the logits of one forward call and the layer's own vectors, all
+/// borrowed.</summary>
+internal readonly unsafe struct RouterInput
 {
     /// <summary>[T, E], row-major.</summary>
     public required float* Logits { get; init; }
@@ -15,12 +16,15 @@ internal readonly unsafe ref struct RouterInput
     /// <summary>[E], factors of the routing weights; null for ones.</summary>
     public float* ExpertScale { get; init; }
 
-    /// <summary>First token of every sequence, ascending from 0; empty when all tokens are one sequence.</summary>
-    public ReadOnlySpan<int> SequenceStarts { get; init; }
+    /// <summary>First token of every sequence, ascending from 0; null when all tokens are one sequence.</summary>
+    public int* SequenceStarts { get; init; }
 
-    /// <summary>1 for tokens, 0 for padding, [T]; empty when nothing is padded.</summary>
-    public ReadOnlySpan<int> Mask { get; init; }
+    /// <summary>Number of <see cref="SequenceStarts"/>.</summary>
+    public int Sequences { get; init; }
 
-    /// <summary>Name of the router in errors, for example <c>model.layers.3.mlp.gate</c>.</summary>
-    public string? Step { get; init; }
+    /// <summary>1 for tokens, 0 for padding, [T]; null when nothing is padded.</summary>
+    public int* Mask { get; init; }
+
+    /// <summary>Whether a token is padding.</summary>
+    public bool IsPadding(int token) => Mask != null && Mask[token] == 0;
 }

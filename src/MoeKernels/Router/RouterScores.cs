@@ -1,33 +1,38 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+
 namespace MoeKernels.Router;
 
 /// <summary>The score functions: a token's logits [E] to scores [E].</summary>
 internal static unsafe class RouterScores
 {
-    /// <summary>Computes the scores of one token.</summary>
-    /// <exception cref="MoeNonFiniteException">A logit is NaN or infinite.</exception>
-    public static void Compute(RouterSpec spec, float* logits, float* scores, int token, string? step)
+    /// <summary>Looks for logits that no choice can be made from.</summary>
+    /// <exception cref="MoeNonFiniteException">A logit is NaN or infinite; padding that is not routed does not
+    /// count.</exception>
+    public static void Check(RouterSpec spec, in RouterInput input, string? step)
     {
-        float poison = 0f;
-        for (int e = 0; e < spec.Experts; e++)
+        for (int t = 0; t < input.Tokens; t++)
         {
-            // 0 · x is 0 for finite x and NaN otherwise: one test for the row instead of one for each logit.
-            poison += 0f * logits[e];
+            var row = new ReadOnlySpan<float>(input.Logits + ((long)t * spec.Experts), spec.Experts);
+            if (!IsFinite(row) && !(spec.SkipPadding && input.IsPadding(t)))
+                ThrowNonFinite(row, t, step);
         }
+    }
 
-        if (poison != 0f)
-            ThrowNonFinite(logits, spec.Experts, token, step);
-
-        switch (spec.Score)
+    /// <summary>Computes the scores [E] of one token from its finite logits [E].</summary>
+    public static void Compute(in RowRules rules, float* logits, float* scores)
+    {
+        switch (rules.Score)
         {
             case RouterScore.Softmax:
-                Softmax(logits, scores, spec.Experts);
+                Softmax(logits, scores, rules.Experts);
                 break;
             case RouterScore.Sigmoid:
-                for (int e = 0; e < spec.Experts; e++)
+                for (int e = 0; e < rules.Experts; e++)
                     scores[e] = DeterministicMath.Sigmoid(logits[e]);
                 break;
             default:
-                new ReadOnlySpan<float>(logits, spec.Experts).CopyTo(new Span<float>(scores, spec.Experts));
+                new ReadOnlySpan<float>(logits, rules.Experts).CopyTo(new Span<float>(scores, rules.Experts));
                 break;
         }
     }
@@ -70,12 +75,26 @@ internal static unsafe class RouterScores
         return max;
     }
 
-    private static void ThrowNonFinite(float* logits, int experts, int token, string? step)
+    private static bool IsFinite(ReadOnlySpan<float> row)
+    {
+        // 0 · x is 0 for finite x and NaN otherwise: one test for many logits instead of one for each.
+        var vectors = MemoryMarshal.Cast<float, Vector<float>>(row);
+        var poison = Vector<float>.Zero;
+        foreach (var vector in vectors)
+            poison += Vector<float>.Zero * vector;
+
+        float sum = Vector.Sum(poison);
+        foreach (float logit in row[(vectors.Length * Vector<float>.Count)..])
+            sum += 0f * logit;
+        return sum == 0f;
+    }
+
+    private static void ThrowNonFinite(ReadOnlySpan<float> row, int token, string? step)
     {
         int expert = 0;
-        while (expert < experts - 1 && float.IsFinite(logits[expert]))
+        while (float.IsFinite(row[expert]))
             expert++;
         throw new MoeNonFiniteException(
-            step ?? "router", $"the logit of expert {expert} for row {token} of the call is {logits[expert]}");
+            step ?? "router", $"the logit of expert {expert} for row {token} of the call is {row[expert]}");
     }
 }

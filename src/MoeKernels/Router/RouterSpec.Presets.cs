@@ -26,7 +26,8 @@ public sealed partial record RouterSpec
     public static RouterSpec DeepSeekV2Lite(int experts = 64, int topK = 6, float scale = 1f) =>
         new(experts, topK) { Scale = scale };
 
-    /// <summary>DeepSeek-V2: softmax; the groups with the best single experts stay; scaled, never renormalised.</summary>
+    /// <summary>DeepSeek-V2: softmax; the groups with the best single experts stay; scaled, never
+    /// renormalised.</summary>
     public static RouterSpec DeepSeekV2(
         int experts = 160, int topK = 6, int groups = 8, int keptGroups = 3, float scale = 16f) =>
         new(experts, topK)
@@ -84,7 +85,8 @@ public sealed partial record RouterSpec
     public static RouterSpec PanguProMoe(int experts = 64, int topK = 8, int groups = 8) =>
         new(experts, topK) { Grouping = GroupRule.SamePerGroup, Groups = groups, HasExpertScale = true };
 
-    /// <summary>Switch Transformers: the best expert with its probability, while it has places in this sequence.</summary>
+    /// <summary>Switch Transformers: the best expert with its probability, while it has places in this
+    /// sequence.</summary>
     /// <param name="experts">E.</param>
     /// <param name="capacity"><c>expert_capacity</c>, tokens per expert and sequence; 0 drops nothing.</param>
     /// <param name="drop">What a token without a place gets.</param>
@@ -102,7 +104,8 @@ public sealed partial record RouterSpec
     /// <summary>NLLB-MoE: the two best, renormalised over those that found a place, outputs times 0.8.</summary>
     /// <param name="experts">E.</param>
     /// <param name="tokenFraction"><c>moe_eval_capacity_token_fraction</c>.</param>
-    /// <param name="capacity"><c>expert_capacity</c>, used when the fraction is 0 or less; 0 when it is not given.</param>
+    /// <param name="capacity"><c>expert_capacity</c>, used when the fraction is 0 or less; 0 when it is not
+    /// given.</param>
     /// <param name="tokenDropout"><c>moe_token_dropout</c>; outputs are multiplied by one minus this.</param>
     /// <param name="prioritized"><c>batch_prioritized_routing</c>.</param>
     /// <param name="normalizeBeforeDropping"><c>normalize_router_prob_before_dropping</c>.</param>
@@ -131,7 +134,8 @@ public sealed partial record RouterSpec
             },
         };
 
-    /// <summary>Tutel's gate: softmax over all, top-k, renormalised when k is above 1, with a capacity factor.</summary>
+    /// <summary>Tutel's gate: softmax over all, top-k, renormalised when k is above 1, with a capacity
+    /// factor.</summary>
     /// <param name="experts">E.</param>
     /// <param name="topK">k, cut to E.</param>
     /// <param name="capacityFactor">Above 0 fixed, 0 as needed, below 0 as needed up to its absolute value.</param>

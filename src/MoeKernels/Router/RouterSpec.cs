@@ -20,7 +20,8 @@ public sealed partial record RouterSpec(int Experts, int TopK)
     /// <summary>G, the number of groups; divides E.</summary>
     public int Groups { get; init; } = 1;
 
-    /// <summary>Groups that stay under <see cref="GroupRule.KeepByMax"/> and <see cref="GroupRule.KeepByTopTwoSum"/>.</summary>
+    /// <summary>Groups that stay under <see cref="GroupRule.KeepByMax"/> and
+    /// <see cref="GroupRule.KeepByTopTwoSum"/>.</summary>
     public int KeptGroups { get; init; } = 1;
 
     /// <summary>Choice value of the experts outside the kept groups: -∞, or 0 for bit-compatibility with
@@ -48,7 +49,8 @@ public sealed partial record RouterSpec(int Experts, int TopK)
     /// <summary>A factor [E] multiplies the routing weights (<c>router_scale</c>).</summary>
     public bool HasExpertScale { get; init; }
 
-    /// <summary>Padding tokens choose no expert and take no place (NLLB); otherwise they are routed like any other.</summary>
+    /// <summary>Padding tokens choose no expert and take no place (NLLB); otherwise they are routed like any
+    /// other.</summary>
     public bool SkipPadding { get; init; }
 
     /// <summary>Bound on the tokens of an expert.</summary>
@@ -83,7 +85,8 @@ public sealed partial record RouterSpec(int Experts, int TopK)
 
         Require(Capacity.Alignment >= 1 && Capacity.Tokens >= 0, "a capacity is negative");
         Require(double.IsFinite(Capacity.Factor), "the capacity factor is not finite");
-        Require(Capacity.Kind != CapacityKind.PerSequence || Capacity.Tokens >= 1, "a capacity per sequence is missing");
+        Require(
+            Capacity.Kind != CapacityKind.PerSequence || Capacity.Tokens >= 1, "a capacity per sequence is missing");
     }
 
     private static void Require(bool condition, string problem)

@@ -9,27 +9,27 @@ internal static unsafe class RoutingWeights
     private const float LeastSum = 1.1920929e-7f;
 
     /// <summary>Normalises and scales all k weights.</summary>
-    public static void Weigh(RouterSpec spec, float* expertScale, int* ids, float* weights)
+    public static void Weigh(in RowRules rules, float* expertScale, int* ids, float* weights)
     {
-        Normalize(spec.Normalize, weights, spec.TopK);
-        for (int j = 0; j < spec.TopK; j++)
+        Normalize(rules.Normalize, weights, rules.TopK);
+        for (int j = 0; j < rules.TopK; j++)
         {
-            weights[j] *= spec.Scale;
+            weights[j] *= rules.Scale;
             if (expertScale != null && ids[j] >= 0)
                 weights[j] *= expertScale[ids[j]];
         }
     }
 
     /// <summary>As <see cref="Weigh"/>, with dropped choices (id -1) counted as a score of 0.</summary>
-    public static void WeighSurvivors(RouterSpec spec, float* expertScale, int* ids, float* weights)
+    public static void WeighSurvivors(in RowRules rules, float* expertScale, int* ids, float* weights)
     {
-        for (int j = 0; j < spec.TopK; j++)
+        for (int j = 0; j < rules.TopK; j++)
         {
             if (ids[j] < 0)
                 weights[j] = 0f;
         }
 
-        Weigh(spec, expertScale, ids, weights);
+        Weigh(rules, expertScale, ids, weights);
     }
 
     private static void Normalize(NormRule rule, float* weights, int count)

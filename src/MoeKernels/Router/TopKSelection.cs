@@ -15,25 +15,30 @@ internal static unsafe class TopKSelection
     /// <summary>Chooses for every token. Allocates nothing.</summary>
     /// <param name="spec">A valid specification.</param>
     /// <param name="input">Logits and vectors.</param>
-    /// <param name="topkIds">Receives [T, k] expert ids; -1 where the choice was dropped or the token is padding.</param>
-    /// <param name="topkWeights">Receives [T, k] routing weights, without <see cref="RouterSpec.OutputFactor"/>. A dropped
-    /// choice keeps the weight it had, or gets 0 where survivors are normalised; a padding token has zeros.</param>
+    /// <param name="topkIds">Receives [T, k] expert ids; -1 where the choice was dropped or the token is
+    /// padding.</param>
+    /// <param name="topkWeights">Receives [T, k] routing weights, without <see cref="RouterSpec.OutputFactor"/>.
+    /// A dropped choice keeps the weight it had, or gets 0 where survivors are normalised; a padding token has
+    /// zeros.</param>
     /// <param name="scratch">At least <see cref="ScratchFloats"/>.</param>
+    /// <param name="step">Name of the router in errors.</param>
     /// <exception cref="MoeNonFiniteException">A logit is NaN or infinite.</exception>
     public static void Select(
-        RouterSpec spec, in RouterInput input, int* topkIds, float* topkWeights, float* scratch)
+        RouterSpec spec, in RouterInput input, int* topkIds, float* topkWeights, float* scratch, string? step = null)
     {
+        RouterScores.Check(spec, input, step);
         float* rowScratch = scratch + CapacityLimiter.ScratchFloats(spec, input.Tokens);
-        SelectRows(spec, input, 0, input.Tokens, topkIds, topkWeights, rowScratch);
+        SelectRows(new RowRules(spec), input, 0, input.Tokens, topkIds, topkWeights, rowScratch);
         LimitRows(spec, input, topkIds, topkWeights, scratch);
     }
 
-    /// <summary>Floats of scratch memory that a row needs: scores, choice values, group values and kept groups.</summary>
+    /// <summary>Floats of scratch memory that a row needs: scores, choice values, group values and kept
+    /// groups.</summary>
     public static long RowScratchFloats(RouterSpec spec) => (2L * spec.Experts) + (3L * spec.Groups);
 
-    /// <summary>The first half of <see cref="Select"/>, which looks at each row by itself: rows may run in parallel, each
-    /// worker with its own scratch.</summary>
-    /// <param name="spec">A valid specification.</param>
+    /// <summary>The first half of <see cref="Select"/>, which looks at each row by itself: rows may run in parallel,
+    /// each worker with its own scratch. The logits are finite.</summary>
+    /// <param name="rules">The router.</param>
     /// <param name="input">Logits and vectors.</param>
     /// <param name="firstRow">First token to choose for.</param>
     /// <param name="rows">Number of tokens.</param>
@@ -41,7 +46,7 @@ internal static unsafe class TopKSelection
     /// <param name="topkWeights">[T, k], all tokens; bare scores where survivors are still to be normalised.</param>
     /// <param name="rowScratch">At least <see cref="RowScratchFloats"/>.</param>
     public static void SelectRows(
-        RouterSpec spec,
+        in RowRules rules,
         in RouterInput input,
         int firstRow,
         int rows,
@@ -51,22 +56,22 @@ internal static unsafe class TopKSelection
     {
         for (int t = firstRow; t < firstRow + rows; t++)
         {
-            int* ids = topkIds + ((long)t * spec.TopK);
-            float* weights = topkWeights + ((long)t * spec.TopK);
-            if (spec.SkipPadding && !input.Mask.IsEmpty && input.Mask[t] == 0)
+            int* ids = topkIds + ((long)t * rules.TopK);
+            float* weights = topkWeights + ((long)t * rules.TopK);
+            if (rules.SkipsPadding && input.IsPadding(t))
             {
-                new Span<int>(ids, spec.TopK).Fill(-1);
-                new Span<float>(weights, spec.TopK).Clear();
+                new Span<int>(ids, rules.TopK).Fill(-1);
+                new Span<float>(weights, rules.TopK).Clear();
                 continue;
             }
 
             float* scores = rowScratch;
-            RouterScores.Compute(spec, input.Logits + ((long)t * spec.Experts), scores, t, input.Step);
-            ExpertChoice.Choose(spec, scores, input.ChoiceBias, ids, weights, rowScratch + spec.Experts);
-            for (int j = 0; j < spec.TopK; j++)
+            RouterScores.Compute(rules, input.Logits + ((long)t * rules.Experts), scores);
+            ExpertChoice.Choose(rules, scores, input.ChoiceBias, ids, weights, rowScratch + rules.Experts);
+            for (int j = 0; j < rules.TopK; j++)
                 weights[j] = scores[ids[j]];
-            if (!NormalizesSurvivors(spec))
-                RoutingWeights.Weigh(spec, input.ExpertScale, ids, weights);
+            if (!rules.WeighsSurvivors)
+                RoutingWeights.Weigh(rules, input.ExpertScale, ids, weights);
         }
     }
 
@@ -75,7 +80,7 @@ internal static unsafe class TopKSelection
     /// <param name="input">Logits and vectors.</param>
     /// <param name="topkIds">[T, k] from <see cref="SelectRows"/>.</param>
     /// <param name="topkWeights">[T, k] from <see cref="SelectRows"/>.</param>
-    /// <param name="scratch">At least <see cref="ScratchFloats"/>.</param>
+    /// <param name="scratch">At least <see cref="CapacityLimiter.ScratchFloats"/>, 8-byte aligned.</param>
     public static void LimitRows(
         RouterSpec spec, in RouterInput input, int* topkIds, float* topkWeights, float* scratch)
     {
@@ -83,12 +88,11 @@ internal static unsafe class TopKSelection
             return;
 
         CapacityLimiter.Apply(spec, input, topkIds, scratch);
-        for (int t = 0; NormalizesSurvivors(spec) && t < input.Tokens; t++)
+        var rules = new RowRules(spec);
+        for (int t = 0; rules.WeighsSurvivors && t < input.Tokens; t++)
         {
             long first = (long)t * spec.TopK;
-            RoutingWeights.WeighSurvivors(spec, input.ExpertScale, topkIds + first, topkWeights + first);
+            RoutingWeights.WeighSurvivors(rules, input.ExpertScale, topkIds + first, topkWeights + first);
         }
     }
-
-    private static bool NormalizesSurvivors(RouterSpec spec) => spec.CanDrop && spec.Capacity.NormalizeSurvivors;
 }

@@ -28,7 +28,8 @@ public unsafe class ReferenceExpertsTests
         double g = Math.Min(gate, 7);
         double u = Math.Clamp(up, -7, 7);
         double expected = (u + 1) * g / (1 + Math.Exp(-1.702 * g));
-        Assert.Equal(expected, ReferenceExperts.Activate(new Activation(ActivationKind.ClampedSwiGlu, true), gate, up), 1e-5);
+        var activation = new Activation(ActivationKind.ClampedSwiGlu, Gated: true);
+        Assert.Equal(expected, ReferenceExperts.Activate(activation, gate, up), 1e-5);
     }
 
     [Fact]

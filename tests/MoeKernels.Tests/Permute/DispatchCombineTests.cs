@@ -86,7 +86,8 @@ public unsafe class DispatchCombineTests
         Assert.Equal(1e-8f, result);
     }
 
-    private static void With((int Tokens, int TopK, int Experts, int Width, int Seed) c, Action<DispatchPlan, Data> check)
+    private static void With(
+        (int Tokens, int TopK, int Experts, int Width, int Seed) c, Action<DispatchPlan, Data> check)
     {
         int[] ids = DispatchPlanTests.RandomIds(c.Seed, c.Tokens * c.TopK, c.Experts);
         var random = new Random(c.Seed);

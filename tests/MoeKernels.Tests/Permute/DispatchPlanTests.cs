@@ -25,7 +25,8 @@ public unsafe class DispatchPlanTests
 
     [Fact]
     public void Build_AnyRouting_IsAStablePermutationOfWhatWasNotDropped() =>
-        Gen.Select(Gen.Int[0, 60], Gen.Int[1, 5], Gen.Int[1, 20], Gen.Int[0, 1 << 30]).Sample((tokens, k, experts, seed) =>
+        Gen.Select(Gen.Int[0, 60], Gen.Int[1, 5], Gen.Int[1, 20], Gen.Int[0, 1 << 30])
+        .Sample((tokens, k, experts, seed) =>
         {
             int[] ids = RandomIds(seed, tokens * k, experts);
             WithPlan(ids, k, experts, plan =>

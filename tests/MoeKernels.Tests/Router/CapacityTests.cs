@@ -73,7 +73,8 @@ public class CapacityTests
     [InlineData(0.5, 64, 7, 4)]
     [InlineData(0.0, 64, 7, 64)]
     [InlineData(-1.0, 0, 7, 4)]
-    public void Nllb_Capacity_FollowsFractionThenConfigThenTokens(double fraction, int capacity, int tokens, int expected) =>
+    public void Nllb_Capacity_FollowsFractionThenConfigThenTokens(
+        double fraction, int capacity, int tokens, int expected) =>
         Assert.Equal(expected, CapacityLimiter.Capacity(RouterSpec.NllbMoe(4, fraction, capacity), tokens));
 
     [Theory]
@@ -83,7 +84,8 @@ public class CapacityTests
     [InlineData(1, 0.5, 4, 10, 4)]
     [InlineData(2, -1.0, 1, 10, 6)]
     [InlineData(2, 0.0, 1, 10, int.MaxValue)]
-    public void Tutel_Capacity_FloorsBeforeTheProductWithK(int topK, double factor, int alignment, int tokens, int expected)
+    public void Tutel_Capacity_FloorsBeforeTheProductWithK(
+        int topK, double factor, int alignment, int tokens, int expected)
     {
         var spec = RouterSpec.Tutel(4, topK, factor, alignment: alignment);
         Assert.Equal(expected, CapacityLimiter.Capacity(spec, tokens));

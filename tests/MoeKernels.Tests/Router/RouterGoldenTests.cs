@@ -116,7 +116,8 @@ public class RouterGoldenTests
             {
                 Assert.InRange(computed[j].Weight, stored[j].Weight - (Tolerance * spec.Scale),
                     stored[j].Weight + (Tolerance * spec.Scale));
-                if (stored.Where((_, i) => i != j).All(other => Math.Abs(other.Weight - stored[j].Weight) > DecisiveGap))
+                float weight = stored[j].Weight;
+                if (stored.Where((_, i) => i != j).All(other => Math.Abs(other.Weight - weight) > DecisiveGap))
                     Assert.Equal(stored[j].Id, computed[j].Id);
             }
         }

@@ -38,7 +38,7 @@ internal sealed unsafe class RouterRun
         var scratch = new ulong[(floats + 1) / 2];
         Array.Fill(scratch, ulong.MaxValue);
         fixed (float* logit = logits, bias = choiceBias, scale = expertScale, weights = run.Weights)
-        fixed (int* ids = run.Ids)
+        fixed (int* ids = run.Ids, sequences = starts, tokenMask = mask)
         fixed (ulong* memory = scratch)
         {
             var input = new RouterInput
@@ -47,11 +47,11 @@ internal sealed unsafe class RouterRun
                 Tokens = tokens,
                 ChoiceBias = bias,
                 ExpertScale = scale,
-                SequenceStarts = starts,
-                Mask = mask,
-                Step = step,
+                SequenceStarts = sequences,
+                Sequences = starts?.Length ?? 0,
+                Mask = tokenMask,
             };
-            TopKSelection.Select(spec, input, ids, weights, (float*)memory);
+            TopKSelection.Select(spec, input, ids, weights, (float*)memory, step);
         }
 
         return run;

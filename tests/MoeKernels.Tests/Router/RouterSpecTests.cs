@@ -24,7 +24,8 @@ public class RouterSpecTests
         RouterSpec[] wrong =
         [
             new(0, 1), new(4, 0), new(4, 5), new(4, 2) { Groups = 3 }, new(4, 2) { Scale = float.NaN },
-            RouterSpec.DeepSeekV3(8, 4, groups: 4, keptGroups: 1), RouterSpec.DeepSeekV3(8, 4, groups: 4, keptGroups: 5),
+            RouterSpec.DeepSeekV3(8, 4, groups: 4, keptGroups: 1),
+            RouterSpec.DeepSeekV3(8, 4, groups: 4, keptGroups: 5),
             RouterSpec.PanguProMoe(8, 3, 4), new(4, 2) { MaskedChoice = 1 },
             RouterSpec.Tutel(4, alignment: 0), RouterSpec.Tutel(4, capacityFactor: double.NaN),
             new(4, 1) { Capacity = new() { Kind = CapacityKind.PerSequence } },

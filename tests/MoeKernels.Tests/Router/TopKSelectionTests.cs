@@ -111,7 +111,8 @@ public class TopKSelectionTests
             for (int t = 0; t < tokens; t++)
             {
                 float[] row = logits[(t * e)..((t + 1) * e)];
-                int[] expected = [.. Enumerable.Range(0, e).OrderByDescending(i => row[i]).ThenBy(i => i).Take(spec.TopK)];
+                var ranked = Enumerable.Range(0, e).OrderByDescending(i => row[i]).ThenBy(i => i);
+                int[] expected = [.. ranked.Take(spec.TopK)];
                 Assert.Equal(expected, run.IdsOf(t));
                 double sum = row.Sum(logit => Math.Exp(logit));
                 AssertClose([.. expected.Select(i => (float)(Math.Exp(row[i]) / sum))], run.WeightsOf(t));
@@ -150,7 +151,11 @@ public class TopKSelectionTests
                 if (spec.Grouping is GroupRule.KeepByMax or GroupRule.KeepByTopTwoSum)
                     Assert.InRange(groups, 1, spec.KeptGroups);
                 if (spec.Grouping == GroupRule.SamePerGroup)
-                    Assert.All(ids.CountBy(id => id / spec.GroupSize), g => Assert.Equal(spec.TopK / spec.Groups, g.Value));
+                {
+                    int each = spec.TopK / spec.Groups;
+                    Assert.All(ids.CountBy(id => id / spec.GroupSize), group => Assert.Equal(each, group.Value));
+                }
+
                 if (spec.Normalize != NormRule.None && spec.Normalize != NormRule.SigmoidOfChosen)
                     Assert.InRange(run.WeightsOf(t).Sum() / spec.Scale, 0.9999f, 1.0001f);
             }

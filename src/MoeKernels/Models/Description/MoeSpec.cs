@@ -66,5 +66,5 @@ internal sealed record MoeSpec : LayerSpec
 
     /// <inheritdoc/>
     public override long ScratchFloats(int rows, int contextLength, int threads) => RoutedLayer.ScratchFloats(
-        Router, Experts.Hidden, Experts.Intermediate, Shared?.Network.Up.Outputs ?? 0, rows);
+        Router, Experts.Hidden, Experts.Intermediate, Shared?.Network.Up.Outputs ?? 0, rows, threads);
 }

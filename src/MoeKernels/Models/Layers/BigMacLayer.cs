@@ -40,7 +40,8 @@ public sealed unsafe class BigMacLayer : IDisposable
         if (descend.Length != elements || ascend.Length != elements)
             throw new ArgumentException($"Layer: descend and ascend must have {elements} elements.");
 
-        var vectors = new RouterVectors(spec.Router, spec.Hidden, routerWeight, routerBias, default, default, 0, default);
+        var vectors = new RouterVectors(
+            spec.Router, spec.Hidden, routerWeight, routerBias, default, default, 0, default);
         _projections = NativeBuffer.Allocate(2 * elements * sizeof(float), "the projections of a layer");
         descend.CopyTo(_projections.AsSpan<float>());
         ascend.CopyTo(_projections.AsSpan<float>()[descend.Length..]);
@@ -64,11 +65,14 @@ public sealed unsafe class BigMacLayer : IDisposable
         (nint)Spec.LowRank * sizeof(float));
 
     /// <summary>Bytes of workspace that a call with up to <paramref name="maxTokens"/> tokens takes.</summary>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="maxTokens"/> is negative.</exception>
-    public long GetWorkspaceSize(int maxTokens)
+    /// <param name="maxTokens">Most tokens of a call.</param>
+    /// <param name="threads">Threads of the workspace, 0 for all processors, as given to it.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is negative.</exception>
+    public long GetWorkspaceSize(int maxTokens, int threads = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(maxTokens);
-        return sizeof(float) * ScratchFloats(maxTokens);
+        ArgumentOutOfRangeException.ThrowIfNegative(threads);
+        return sizeof(float) * ScratchFloats(maxTokens, threads == 0 ? WorkerPool.DefaultThreads : threads);
     }
 
     /// <summary>Runs the layer.</summary>
@@ -82,9 +86,10 @@ public sealed unsafe class BigMacLayer : IDisposable
     public void Forward(ReadOnlySpan<float> hidden, Span<float> output, int tokens, MoeWorkspace workspace)
     {
         LayerArguments.CheckRows(hidden, output, tokens, Spec.Hidden, Spec.Hidden);
+        ArgumentNullException.ThrowIfNull(workspace);
         using var lease = _lifetime.Acquire();
         using var experts = _experts.Acquire();
-        using var use = LayerArguments.NotNull(workspace).Enter(ScratchFloats(tokens));
+        using var use = workspace.Enter(ScratchFloats(tokens, workspace.Threads));
         float* low = use.Memory.Take((long)tokens * Spec.LowRank);
         float* combined = use.Memory.Take((long)tokens * Spec.LowRank);
         var call = new RoutedCall { Pool = use.Pool, Workspace = use.Memory, Tokens = tokens };
@@ -100,7 +105,7 @@ public sealed unsafe class BigMacLayer : IDisposable
     /// <summary>Frees the copies, now or when the last call ends. May be called again.</summary>
     public void Dispose() => _lifetime.Dispose();
 
-    private long ScratchFloats(int tokens) =>
-        RoutedLayer.ScratchFloats(Spec.Router, Spec.LowRank, Spec.Intermediate, 0, tokens)
+    private long ScratchFloats(int tokens, int threads) =>
+        RoutedLayer.ScratchFloats(Spec.Router, Spec.LowRank, Spec.Intermediate, 0, tokens, threads)
         + (2 * Workspace.Rounded((long)tokens * Spec.LowRank));
 }

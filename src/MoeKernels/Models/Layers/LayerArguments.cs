@@ -6,13 +6,6 @@ namespace MoeKernels.Models.Layers;
 /// <summary>The argument checks that the public layers share.</summary>
 internal static class LayerArguments
 {
-    /// <summary>Refuses null.</summary>
-    public static MoeWorkspace NotNull(MoeWorkspace workspace)
-    {
-        ArgumentNullException.ThrowIfNull(workspace);
-        return workspace;
-    }
-
     /// <summary>Compares experts with the sizes they are meant for.</summary>
     public static void CheckExperts(MoeLayerSpec spec, ExpertWeights experts, ExpertWeights? shared)
     {
@@ -61,7 +54,8 @@ internal static class LayerArguments
         {
             throw new ArgumentException(
                 $"The {what} are {weights.Experts} of {weights.Hidden} x {weights.Intermediate}, "
-                + $"{weights.Matrices.Activation}; the layer needs {experts} of {hidden} x {intermediate}, {activation}.");
+                + $"{weights.Matrices.Activation}; the layer needs {experts} of {hidden} x {intermediate}, "
+                + $"{activation}.");
         }
     }
 }

@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using MoeKernels.Cpu;
 using MoeKernels.Experts;
 using MoeKernels.Models.Execution;
 using MoeKernels.Router;
@@ -8,8 +8,8 @@ namespace MoeKernels.Models.Layers;
 /// <summary>One mixture-of-experts layer by itself: bring your own attention, norms and residual stream.</summary>
 /// <remarks>
 /// Immutable and thread-safe; every thread brings its own <see cref="MoeWorkspace"/>. A warm call allocates nothing.
-/// A row's bits depend on the row and the weights only: not on its batch, the thread count or the instruction set. Routers
-/// with a capacity are the exception, since there a token can lose its place to another one.
+/// A row's bits depend on the row and the weights only: not on its batch, the thread count or the instruction set.
+/// Routers with a capacity are the exception, since there a token can lose its place to another one.
 /// </remarks>
 public sealed unsafe class MoeLayer : IDisposable
 {
@@ -24,11 +24,14 @@ public sealed unsafe class MoeLayer : IDisposable
     /// <param name="experts">The routed experts.</param>
     /// <param name="routerWeight">[E, hidden], row-major.</param>
     /// <param name="routerBias">[E] when <see cref="RouterSpec.HasBias"/>, else empty.</param>
-    /// <param name="shared">The shared expert when <see cref="MoeLayerSpec.SharedIntermediate"/> is not 0, else null.</param>
+    /// <param name="shared">The shared expert when <see cref="MoeLayerSpec.SharedIntermediate"/> is not 0, else
+    /// null.</param>
     /// <param name="sharedGate">[hidden] when <see cref="MoeLayerSpec.HasSharedGate"/>, else empty.</param>
     /// <param name="choiceBias">[E] when <see cref="RouterSpec.HasChoiceBias"/>, else empty.</param>
-    /// <param name="expertScale">[E] when <see cref="RouterSpec.HasExpertScale"/> (empty means ones), else empty.</param>
-    /// <exception cref="ArgumentException">A size does not fit the specification, or a bias or scale is not finite.</exception>
+    /// <param name="expertScale">[E] when <see cref="RouterSpec.HasExpertScale"/> (empty means ones), else
+    /// empty.</param>
+    /// <exception cref="ArgumentException">A size does not fit the specification, or a bias or scale is not
+    /// finite.</exception>
     public MoeLayer(
         MoeLayerSpec spec,
         ExpertWeights experts,
@@ -55,11 +58,14 @@ public sealed unsafe class MoeLayer : IDisposable
     public MoeLayerSpec Spec { get; }
 
     /// <summary>Bytes of workspace that a call with up to <paramref name="maxTokens"/> tokens takes.</summary>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="maxTokens"/> is negative.</exception>
-    public long GetWorkspaceSize(int maxTokens)
+    /// <param name="maxTokens">Most tokens of a call.</param>
+    /// <param name="threads">Threads of the workspace, 0 for all processors, as given to it.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is negative.</exception>
+    public long GetWorkspaceSize(int maxTokens, int threads = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(maxTokens);
-        return sizeof(float) * ScratchFloats(maxTokens);
+        ArgumentOutOfRangeException.ThrowIfNegative(threads);
+        return sizeof(float) * ScratchFloats(maxTokens, threads == 0 ? WorkerPool.DefaultThreads : threads);
     }
 
     /// <summary>Routes the tokens and runs their experts.</summary>
@@ -74,10 +80,11 @@ public sealed unsafe class MoeLayer : IDisposable
     public void Forward(ReadOnlySpan<float> hidden, Span<float> output, int tokens, MoeWorkspace workspace)
     {
         LayerArguments.CheckRows(hidden, output, tokens, Spec.Hidden, Spec.Hidden);
+        ArgumentNullException.ThrowIfNull(workspace);
         using var lease = _lifetime.Acquire();
         using var experts = _experts!.Acquire();
         using var shared = (_shared ?? _experts).Acquire();
-        using var use = LayerArguments.NotNull(workspace).Enter(ScratchFloats(tokens));
+        using var use = workspace.Enter(ScratchFloats(tokens, workspace.Threads));
         fixed (float* x = hidden)
         fixed (float* y = output)
             _layer.Forward(Call(use, tokens), x, x, y);
@@ -89,17 +96,19 @@ public sealed unsafe class MoeLayer : IDisposable
     /// <param name="output">Receives [tokens, hidden]; must not overlap <paramref name="hidden"/>.</param>
     /// <param name="tokens">T, 0 allowed.</param>
     /// <param name="workspace">Threads and scratch memory.</param>
-    /// <exception cref="ArgumentException">A length does not fit, an id is out of range, or the spans overlap.</exception>
+    /// <exception cref="ArgumentException">A length does not fit, an id is out of range, or the spans
+    /// overlap.</exception>
     /// <exception cref="ObjectDisposedException">The layer, its experts or the workspace were disposed.</exception>
     public void Forward(
         ReadOnlySpan<float> hidden, Routing routing, Span<float> output, int tokens, MoeWorkspace workspace)
     {
         LayerArguments.CheckRows(hidden, output, tokens, Spec.Hidden, Spec.Hidden);
         LayerArguments.CheckRouting(routing, tokens, Spec.Router);
+        ArgumentNullException.ThrowIfNull(workspace);
         using var lease = _lifetime.Acquire();
         using var experts = _experts!.Acquire();
         using var shared = (_shared ?? _experts).Acquire();
-        using var use = LayerArguments.NotNull(workspace).Enter(ScratchFloats(tokens));
+        using var use = workspace.Enter(ScratchFloats(tokens, workspace.Threads));
 
         // The layer multiplies the output factor into the weights, so it gets its own copy of them.
         float* weights = use.Memory.Take(routing.Weights.Length);
@@ -113,7 +122,8 @@ public sealed unsafe class MoeLayer : IDisposable
     /// <summary>Routes only.</summary>
     /// <param name="hidden">[tokens, hidden], row-major.</param>
     /// <param name="expertIds">Receives [tokens, k], best first; -1 for a choice that a capacity dropped.</param>
-    /// <param name="weights">Receives [tokens, k], every scale but <see cref="RouterSpec.OutputFactor"/> included.</param>
+    /// <param name="weights">Receives [tokens, k], every scale but <see cref="RouterSpec.OutputFactor"/>
+    /// included.</param>
     /// <param name="tokens">T, 0 allowed.</param>
     /// <param name="workspace">Threads and scratch memory.</param>
     /// <exception cref="ArgumentException">A length does not fit.</exception>
@@ -125,8 +135,9 @@ public sealed unsafe class MoeLayer : IDisposable
         LayerArguments.CheckRows(hidden, tokens, Spec.Hidden, nameof(hidden));
         LayerArguments.CheckRows<int>(expertIds, tokens, Spec.Router.TopK, nameof(expertIds));
         LayerArguments.CheckRows<float>(weights, tokens, Spec.Router.TopK, nameof(weights));
+        ArgumentNullException.ThrowIfNull(workspace);
         using var lease = _lifetime.Acquire();
-        using var use = LayerArguments.NotNull(workspace).Enter(ScratchFloats(tokens));
+        using var use = workspace.Enter(ScratchFloats(tokens, workspace.Threads));
         fixed (float* x = hidden)
         fixed (int* ids = expertIds)
         fixed (float* chosen = weights)
@@ -139,6 +150,6 @@ public sealed unsafe class MoeLayer : IDisposable
     private static RoutedCall Call(in MoeWorkspace.Use use, int tokens) =>
         new() { Pool = use.Pool, Workspace = use.Memory, Tokens = tokens };
 
-    private long ScratchFloats(int tokens) => RoutedLayer.ScratchFloats(
-        Spec.Router, Spec.Hidden, Spec.Intermediate, Spec.SharedIntermediate, tokens);
+    private long ScratchFloats(int tokens, int threads) => RoutedLayer.ScratchFloats(
+        Spec.Router, Spec.Hidden, Spec.Intermediate, Spec.SharedIntermediate, tokens, threads);
 }

@@ -4,7 +4,8 @@ using MoeKernels.Models.Execution;
 namespace MoeKernels.Models.Layers;
 
 /// <summary>Threads and scratch memory of layer calls. One call at a time; any number of layers may share it.</summary>
-/// <remarks>It grows when a call needs more than it has; from then on calls allocate nothing, managed or native.</remarks>
+/// <remarks>It grows when a call needs more than it has; from then on calls allocate nothing, managed or
+/// native.</remarks>
 public sealed class MoeWorkspace : IDisposable
 {
     private readonly WorkerPool _pool;
@@ -13,7 +14,8 @@ public sealed class MoeWorkspace : IDisposable
     private bool _disposed;
 
     /// <summary>Starts the threads and reserves memory.</summary>
-    /// <param name="bytes">Bytes to reserve, best the greatest <see cref="MoeLayer.GetWorkspaceSize"/> of the layers.</param>
+    /// <param name="bytes">Bytes to reserve, best the greatest <see cref="MoeLayer.GetWorkspaceSize"/> of the
+    /// layers.</param>
     /// <param name="threads">Threads including the caller's; 0 for all processors.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is negative.</exception>
     /// <exception cref="MoeOutOfMemoryException">The memory is not there.</exception>
@@ -23,6 +25,9 @@ public sealed class MoeWorkspace : IDisposable
         _memory = new Workspace(bytes / sizeof(float));
         _pool = new WorkerPool(threads);
     }
+
+    /// <summary>Threads, the caller's included.</summary>
+    public int Threads => _pool.Threads;
 
     /// <summary>Bytes reserved.</summary>
     public long Bytes => _memory.Bytes;

@@ -3,7 +3,7 @@ using MoeKernels.Permute;
 
 namespace MoeKernels.Models.Layers;
 
-/// <summary>Spreads dispatch and combine over the threads of a pool.</summary>
+/// <summary>Spreads dispatch, combine and the shared expert's addition over the threads of a pool.</summary>
 internal static unsafe class PermuteWork
 {
     /// <summary>Elements below which waking the helpers costs more than they save.</summary>
@@ -25,6 +25,14 @@ internal static unsafe class PermuteWork
         Run(pool, ref work, plan.Tokens, (long)plan.Tokens * plan.TopK * width);
     }
 
+    /// <summary><c>y[t] += scale[t] · x[t]</c>, fused; all scales are 1 when <paramref name="scales"/> is
+    /// null.</summary>
+    public static void Add(WorkerPool pool, float* x, float* scales, int tokens, int width, float* y)
+    {
+        var work = new AddWork(x, scales, width, y);
+        Run(pool, ref work, tokens, (long)tokens * width);
+    }
+
     private static void Run<TWork>(WorkerPool pool, ref TWork work, int items, long elements)
         where TWork : unmanaged, IWork
     {
@@ -38,6 +46,18 @@ internal static unsafe class PermuteWork
     {
         public void Execute(int begin, int end, int worker) =>
             Permute.Dispatch.Rows(plan, x, width, inputWeights, xp, begin, end - begin);
+    }
+
+    private readonly struct AddWork(float* x, float* scales, int width, float* y) : IWork
+    {
+        public void Execute(int begin, int end, int worker)
+        {
+            for (int t = begin; t < end; t++)
+            {
+                float scale = scales == null ? 1f : scales[t];
+                Vec.AddScaled(y + ((long)t * width), x + ((long)t * width), scale, width);
+            }
+        }
     }
 
     private readonly struct CombineWork(

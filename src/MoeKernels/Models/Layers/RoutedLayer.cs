@@ -32,12 +32,14 @@ internal sealed unsafe class RoutedLayer(
     /// <param name="intermediate">I.</param>
     /// <param name="sharedIntermediate">Width of the shared expert, 0 for none.</param>
     /// <param name="rows">Tokens of the call.</param>
-    public static long ScratchFloats(RouterSpec router, int hidden, int intermediate, int sharedIntermediate, int rows)
+    /// <param name="threads">Workers of the pool.</param>
+    public static long ScratchFloats(
+        RouterSpec router, int hidden, int intermediate, int sharedIntermediate, int rows, int threads)
     {
         long choices = (long)rows * router.TopK;
         long starts = router.Capacity.Kind == CapacityKind.PerSequence ? Workspace.Rounded(rows) : 0;
         long choosing = Workspace.Rounded((long)rows * router.Experts)
-            + Workspace.Rounded(TopKSelection.ScratchFloats(router, rows)) + starts;
+            + RouterWork.ScratchFloats(router, rows, threads) + starts;
         long routed = Workspace.Rounded(DispatchPlan.Size(rows, router.TopK, router.Experts))
             + Workspace.Rounded(choices * hidden) + Workspace.Rounded(choices * intermediate);
         long shared = sharedIntermediate == 0
@@ -76,7 +78,8 @@ internal sealed unsafe class RoutedLayer(
     /// <param name="routerInput">What the router sees, [T, router inputs]; usually <paramref name="x"/>.</param>
     /// <param name="x">What the experts see, [T, hidden].</param>
     /// <param name="y">Receives [T, hidden]; must not overlap the inputs.</param>
-    /// <exception cref="MoeNonFiniteException">A router logit is NaN or infinite; the call has no effect but on y.</exception>
+    /// <exception cref="MoeNonFiniteException">A router logit is NaN or infinite; the call has no effect but on
+    /// y.</exception>
     public void Forward(in RoutedCall call, float* routerInput, float* x, float* y)
     {
         long mark = call.Workspace.Mark();
@@ -104,21 +107,24 @@ internal sealed unsafe class RoutedLayer(
     {
         long mark = call.Workspace.Mark();
         float* logits = call.Workspace.Take((long)call.Tokens * router.Experts);
-        float* scratch = call.Workspace.Take(TopKSelection.ScratchFloats(router, call.Tokens));
         int inputs = weights.Router.Columns;
         Linear.Forward(
             call.Pool, weights.Router, weights.RouterBias, routerInput, inputs, call.Tokens, logits, router.Experts);
-        var input = new RouterInput
+        fixed (int* starts = call.SequenceStarts, mask = call.Mask)
         {
-            Logits = logits,
-            Tokens = call.Tokens,
-            ChoiceBias = weights.ChoiceBias,
-            ExpertScale = weights.ExpertScale,
-            SequenceStarts = call.SequenceStarts,
-            Mask = call.Mask,
-            Step = module,
-        };
-        TopKSelection.Select(router, input, topkIds, topkWeights, scratch);
+            var input = new RouterInput
+            {
+                Logits = logits,
+                Tokens = call.Tokens,
+                ChoiceBias = weights.ChoiceBias,
+                ExpertScale = weights.ExpertScale,
+                SequenceStarts = starts,
+                Sequences = call.SequenceStarts.Length,
+                Mask = mask,
+            };
+            RouterWork.Select(call.Pool, call.Workspace, router, input, topkIds, topkWeights, module);
+        }
+
         if (call.Trace is { } trace)
         {
             RouterTrace.Record(
@@ -132,7 +138,8 @@ internal sealed unsafe class RoutedLayer(
     /// <param name="call">Threads, scratch memory and the batch.</param>
     /// <param name="x">[T, hidden].</param>
     /// <param name="topkIds">[T, k], each -1 or below E.</param>
-    /// <param name="topkWeights">[T, k]; <see cref="RouterSpec.OutputFactor"/> is multiplied into them in place.</param>
+    /// <param name="topkWeights">[T, k]; <see cref="RouterSpec.OutputFactor"/> is multiplied into them in
+    /// place.</param>
     /// <param name="y">Receives [T, hidden].</param>
     public void Forward(in RoutedCall call, float* x, int* topkIds, float* topkWeights, float* y)
     {
@@ -185,8 +192,7 @@ internal sealed unsafe class RoutedLayer(
             Activations.Sigmoid(gates, gates, call.Tokens);
         }
 
-        for (int t = 0; t < call.Tokens; t++)
-            Vec.AddScaled(y + ((long)t * Hidden), output + ((long)t * Hidden), gates == null ? 1f : gates[t], Hidden);
+        PermuteWork.Add(call.Pool, output, gates, call.Tokens, Hidden, y);
         call.Workspace.Release(mark);
     }
 

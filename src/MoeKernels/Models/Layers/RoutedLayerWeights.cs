@@ -8,8 +8,8 @@ internal sealed unsafe class RoutedLayerWeights
     private readonly WeightMatrix _router;
     private readonly WeightMatrix _sharedGate;
 
-    /// <summary>Takes the router's matrix [E × inputs], the routed experts and, where there are any, the shared expert and
-    /// its gate [1 × hidden].</summary>
+    /// <summary>Takes the router's matrix [E × inputs], the routed experts and, where there are any, the shared expert
+    /// and its gate [1 × hidden].</summary>
     public RoutedLayerWeights(
         in WeightMatrix router,
         ExpertMatrices experts,

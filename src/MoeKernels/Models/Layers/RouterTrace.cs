@@ -15,7 +15,8 @@ internal enum RouterTraceForm
     /// <summary><c>input</c>, <c>logits</c>, <c>scores</c> [T, E], 0 where not chosen (Llama-4).</summary>
     Scores,
 
-    /// <summary><c>input</c>, <c>logits</c>, <c>selected</c> [T, E] as 0 and 1 after capacity, <c>weight</c> [T] (Switch).</summary>
+    /// <summary><c>input</c>, <c>logits</c>, <c>selected</c> [T, E] as 0 and 1 after capacity, <c>weight</c> [T]
+    /// (Switch).</summary>
     Selected,
 
     /// <summary><c>input</c>, <c>logits</c>, <c>combine</c> [T, E] after capacity (NLLB).</summary>

@@ -17,7 +17,8 @@ internal sealed unsafe class RouterVectors : IDisposable
     private readonly float* _sharedGate;
 
     /// <summary>Checks the lengths and copies.</summary>
-    /// <exception cref="ArgumentException">A length does not fit, or a vector has a value that is not finite.</exception>
+    /// <exception cref="ArgumentException">A length does not fit, or a vector has a value that is not
+    /// finite.</exception>
     public RouterVectors(
         RouterSpec router,
         int inputs,

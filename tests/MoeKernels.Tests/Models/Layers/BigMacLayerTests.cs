@@ -71,7 +71,7 @@ public class BigMacLayerTests
     {
         using var experts = ReferenceLayerExperts();
         using var layer = ReferenceLayer(experts);
-        using var workspace = new MoeWorkspace(layer.GetWorkspaceSize(4), threads: 1);
+        using var workspace = new MoeWorkspace(layer.GetWorkspaceSize(4, threads: 1), threads: 1);
         long bytes = workspace.Bytes;
         float[] x = new float[4 * Hidden];
         float[] y = new float[4 * Hidden];

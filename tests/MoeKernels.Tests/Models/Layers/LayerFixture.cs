@@ -69,10 +69,11 @@ internal sealed unsafe class LayerFixture : IDisposable
         for (int t = 0; t < tokens; t++)
         {
             float[] token = x[(t * Spec.Hidden)..((t + 1) * Spec.Hidden)];
+            var sum = y.AsSpan(t * Spec.Hidden, Spec.Hidden);
             for (int j = 0; j < Spec.Router.TopK; j++)
-                AddChoice(y.AsSpan(t * Spec.Hidden, Spec.Hidden), token, run.IdsOf(t)[j], run.WeightsOf(t)[j]);
+                AddChoice(sum, token, run.IdsOf(t)[j], run.WeightsOf(t)[j]);
             if (Shared is not null)
-                Add(y.AsSpan(t * Spec.Hidden, Spec.Hidden), ReferenceExpertsTests.Forward(Shared, 0, token), Gate(token));
+                Add(sum, ReferenceExpertsTests.Forward(Shared, 0, token), Gate(token));
         }
 
         return y;

@@ -21,7 +21,10 @@ public class MoeLayerTests
         ["llama4"] = new(RouterSpec.Llama4(4, 2), 20, 30) { SharedIntermediate = 30 },
         ["pangu"] = new(RouterSpec.PanguProMoe(16, 4, 4), 19, 16) { SharedIntermediate = 64 },
         ["switch"] = new(RouterSpec.Switch(4, capacity: 3), 16, 40) { Activation = Activation.Relu },
-        ["switch-scaled-input"] = new(RouterSpec.Switch(4, 2, DropRule.ScaledInput), 16, 40) { Activation = Activation.Relu },
+        ["switch-scaled-input"] = new(RouterSpec.Switch(4, 2, DropRule.ScaledInput), 16, 40)
+        {
+            Activation = Activation.Relu,
+        },
         ["nllb"] = new(RouterSpec.NllbMoe(6, tokenFraction: 0.3), 16, 40) { Activation = Activation.Relu },
         ["tutel"] = new(RouterSpec.Tutel(6, 2, prioritized: true), 16, 24) { Activation = Activation.Relu },
     };
@@ -71,7 +74,7 @@ public class MoeLayerTests
     public void Forward_Warm_AllocatesNothing(string name)
     {
         using var fixture = new LayerFixture(Layers[name]);
-        using var workspace = new MoeWorkspace(fixture.Layer.GetWorkspaceSize(8), threads: 2);
+        using var workspace = new MoeWorkspace(fixture.Layer.GetWorkspaceSize(8, threads: 2), threads: 2);
         float[] x = fixture.Input(8);
         float[] y = new float[x.Length];
         long bytes = workspace.Bytes;
