@@ -10,6 +10,10 @@ namespace MoeKernels.Models.Families;
 /// biases) with one expert per token in some blocks.</summary>
 internal sealed class SwitchTransformersFamily : ModelFamily
 {
+    /// <summary>Relative positions have no end; <c>n_positions</c>, where a config has it, is the length in training only.
+    /// This keeps the figures of a memory plan meaningful.</summary>
+    private const int MostPositions = 1 << 15;
+
     /// <inheritdoc/>
     public override IReadOnlyList<string> ModelTypes { get; } = ["switch_transformers"];
 
@@ -26,7 +30,7 @@ internal sealed class SwitchTransformersFamily : ModelFamily
             Family = ModelTypes[0],
             VocabularySize = sizes.Vocabulary,
             Hidden = sizes.Hidden,
-            MaxContext = config.PositiveOr(2048, "max_position_embeddings", "n_positions"),
+            MaxContext = MostPositions,
             Encoder = parts.Stack("encoder", encoderBlocks, Step(config, "encoder", encoderBlocks), tied),
             Decoder = parts.Stack("decoder", decoderBlocks, Step(config, "decoder", decoderBlocks), tied),
             Head = new LinearSpec(
@@ -118,8 +122,8 @@ internal sealed class SwitchTransformersFamily : ModelFamily
         {
             const string bucketsKey = "relative_attention_num_buckets";
             const string distanceKey = "relative_attention_max_distance";
-            int buckets = _keys.InRange(1, 1 << 20, bucketsKey) ?? 32;
-            int distance = _keys.InRange(1, 1 << 24, distanceKey) ?? 128;
+            int buckets = _keys.InRange(1, 1 << 16, bucketsKey) ?? 32;
+            int distance = _keys.InRange(1, 1 << 16, distanceKey) ?? 128;
             if (buckets < (bidirectional ? 4 : 2))
                 throw _keys.Error(bucketsKey, $"{buckets} buckets are too few");
             if (distance <= buckets / (bidirectional ? 4 : 2))

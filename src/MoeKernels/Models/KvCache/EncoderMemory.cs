@@ -11,8 +11,9 @@ internal sealed class EncoderMemory(int heads, int headDim) : LayerState
 
     /// <summary>Keys and values of the source.</summary>
     /// <exception cref="InvalidOperationException">The sequence has no source yet.</exception>
-    public KeyValueCache Cache =>
-        _cache ?? throw new InvalidOperationException("The sequence must be encoded before it is decoded.");
+    public KeyValueCache Cache => Mask is null
+        ? throw new InvalidOperationException("The sequence must be encoded before it is decoded.")
+        : _cache!;
 
     /// <summary>Replaces the source.</summary>
     /// <param name="keys">[positions × heads × head dim].</param>

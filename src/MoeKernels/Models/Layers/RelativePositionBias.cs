@@ -62,14 +62,23 @@ internal sealed unsafe class RelativePositionBias(RelativeBiasSpec spec, int hea
         float* table = workspace.Take((long)heads * count);
         int first = key - query - (queries - 1);
         for (int head = 0; head < heads; head++)
-        {
-            for (int i = 0; i < count; i++)
-                table[((long)head * count) + i] = Value(head, first + i);
-        }
-
+            Fill(head, first, new Span<float>(table + ((nint)head * count), count));
         input.Bias = table + (queries - 1);
         input.BiasStride = -1;
         input.BiasHeadStride = count;
+    }
+
+    /// <summary>The bias of a head at consecutive distances; beyond the reach it is constant, and decoding far into a
+    /// text is mostly beyond.</summary>
+    private void Fill(int head, int first, Span<float> biases)
+    {
+        int reach = spec.MaxDistance;
+        int before = Math.Clamp(-reach - first, 0, biases.Length);
+        int within = Math.Clamp(reach + 1 - first, before, biases.Length);
+        biases[..before].Fill(Value(head, -reach));
+        for (int i = before; i < within; i++)
+            biases[i] = Value(head, first + i);
+        biases[within..].Fill(Value(head, reach));
     }
 
     /// <summary>The bias of a head at a distance.</summary>

@@ -150,6 +150,31 @@ public class ForwardRecorderTests
         Assert.Throws<InvalidOperationException>(() => decoder.Encode([other], [[5]], [[1]]));
     }
 
+    [Fact]
+    public void Transformer_CopyOfASequenceWithoutSource_HasNone()
+    {
+        using TestModel model = TestModel.Load(Golden.Folder("switch"));
+        using SequenceState state = model.NewSequence(), empty = model.NewSequence();
+        model.Encode([state], [[5, 6]], [[1, 1]]);
+        state.CopyFrom(empty);
+        Assert.Throws<InvalidOperationException>(() => model.Forward([state], [[0]]));
+    }
+
+    [Fact]
+    public void Transformer_CancelledEncode_KeepsTheSource()
+    {
+        using TestModel model = TestModel.Load(Golden.Folder("switch"));
+        using SequenceState state = model.NewSequence();
+        model.Encode([state], [[5, 6, 7]], [[1, 1, 1]]);
+        float[] expected = model.Forward([state], [[0, 3]]);
+        state.Rewind(0);
+        model.Forwarding.Cancellation = new CancellationToken(true);
+        Assert.Throws<OperationCanceledException>(() => model.Encode([state], [[9, 8]], [[1, 1]]));
+        model.Forwarding.Cancellation = default;
+        Assert.Throws<ArgumentOutOfRangeException>(() => model.Encode([state], [[9, 96]], [[1, 1]]));
+        Assert.Equal(expected, model.Forward([state], [[0, 3]]));
+    }
+
     private static void AssertRefused(string tensor, Action<SafetensorsWriter> fill)
     {
         using TempFolder folder = new();

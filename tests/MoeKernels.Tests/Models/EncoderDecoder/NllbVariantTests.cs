@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using MoeKernels.Models.KvCache;
 
 namespace MoeKernels.Tests.Models.EncoderDecoder;
 
@@ -60,6 +61,18 @@ public class NllbVariantTests
         VariantCheck.Apply(checkpoint.Config, changes);
         checkpoint.Save();
         Assert.Throws<MoeFormatException>(() => TestModel.Load(checkpoint.Folder));
+    }
+
+    [Fact]
+    public void Encode_RouterMeetsNaN_SaysWhere()
+    {
+        using RandomCheckpoint checkpoint = Create("{}", seed: 11);
+        checkpoint["model.encoder.layers.1.ffn.router.classifier.weight"][2][3] = double.NaN;
+        checkpoint.Save();
+        using TestModel model = TestModel.Load(checkpoint.Folder);
+        using SequenceState state = model.NewSequence();
+        var error = Assert.Throws<MoeNonFiniteException>(() => model.Encode([state], [[5, 6]], [[1, 1]]));
+        Assert.Contains("model.encoder.layers.1.ffn.router", error.Message, StringComparison.Ordinal);
     }
 
     private static RandomCheckpoint Create(string changes, int seed)

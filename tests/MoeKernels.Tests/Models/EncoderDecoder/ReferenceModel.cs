@@ -3,7 +3,7 @@ using static MoeKernels.Tests.Models.EncoderDecoder.ReferenceMath;
 
 namespace MoeKernels.Tests.Models.EncoderDecoder;
 
-/// <summary>Names of the parts of a stack in one family's checkpoints.</summary>
+/// <summary>An encoder-decoder in double precision: what the two families have in common.</summary>
 internal abstract class ReferenceModel(JsonObject config, Func<string, double[][]> matrix)
 {
     protected JsonObject Config => config;

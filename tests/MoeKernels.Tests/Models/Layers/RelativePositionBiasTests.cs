@@ -45,7 +45,7 @@ public unsafe class RelativePositionBiasTests
 
     [Fact]
     public void Attach_AnyRange_GivesEveryPairItsBias() => Gen.Select(
-        Gen.Int[1, 9], Gen.Int[1, 40], Gen.Int[0, 30], Gen.Int[1, 3], Gen.Bool).Sample(
+        Gen.Int[1, 9], Gen.Int[1, 80], Gen.Int[0, 60], Gen.Int[1, 3], Gen.Bool).Sample(
         (queries, keys, query, heads, bidirectional) =>
     {
         RelativeBiasSpec spec = new("bias", 8, 20, bidirectional);
