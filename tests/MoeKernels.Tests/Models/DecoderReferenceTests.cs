@@ -129,5 +129,6 @@ public sealed class DecoderReferenceTests
     }
 
     private static bool IsTraced(string tensor) =>
-        tensor.StartsWith("hidden.", StringComparison.Ordinal) || tensor.StartsWith("router.", StringComparison.Ordinal);
+        tensor.StartsWith("hidden.", StringComparison.Ordinal)
+        || tensor.StartsWith("router.", StringComparison.Ordinal);
 }

@@ -7,7 +7,8 @@ using MoeKernels.Models.Families;
 
 namespace MoeKernels.Tests.Models;
 
-/// <summary>Every key of every config replaced by hostile values: a description or a documented error, nothing else.</summary>
+/// <summary>Every key of every config replaced by hostile values: a description or a documented error, nothing
+/// else.</summary>
 public sealed class HostileConfigTests
 {
     private static readonly string[] Values =

@@ -19,7 +19,8 @@ internal sealed class ModelVariant : IDisposable
     public static ModelVariant Of(string name)
     {
         string folder = Golden.Folder(name);
-        var variant = new ModelVariant(JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "config.json")))!.AsObject());
+        string config = File.ReadAllText(Path.Combine(folder, "config.json"));
+        var variant = new ModelVariant(JsonNode.Parse(config)!.AsObject());
         using Checkpoint checkpoint = Checkpoint.Open(folder);
         foreach (string tensor in checkpoint.Names)
             variant.Tensors.Add(tensor, StoredTensor.From(checkpoint.Get(tensor)));

@@ -48,12 +48,14 @@ internal enum QueryKeyNorm
 /// <c>1 + Scale * log(floor((position + 1) / Floor) + 1)</c>.</summary>
 internal sealed record TemperatureSpec(float Scale, float Floor)
 {
-    /// <summary>The factor at a position; in double precision with one rounding, since single-precision logarithms differ
+    /// <summary>The factor at a position; in double precision with one rounding, since single-precision logarithms
+    /// differ
     /// between C libraries.</summary>
     public float At(int position) => (float)(1 + (Scale * Math.Log(1 + Math.Floor((position + 1.0) / Floor))));
 }
 
-/// <summary>T5's relative position bias: one learned number per (bucket of distance, head), shared by a stack.</summary>
+/// <summary>T5's relative position bias: one learned number per (bucket of distance, head), shared by a
+/// stack.</summary>
 internal sealed record RelativeBiasSpec(TensorName Tensor, int Buckets, int MaxDistance, bool Bidirectional);
 
 /// <summary>Attention with grouped key/value heads.</summary>
@@ -99,7 +101,8 @@ internal sealed record AttentionSpec : LayerSpec
     /// <summary>One learned logit per head that takes part in the softmax without a value (GPT-OSS).</summary>
     public TensorName? Sinks { get; init; }
 
-    /// <summary>Each query head's rows are followed by as many gate rows; the output is multiplied by their sigmoid (Qwen3-Next).</summary>
+    /// <summary>Each query head's rows are followed by as many gate rows; the output is multiplied by their sigmoid
+    /// (Qwen3-Next).</summary>
     public bool OutputGate { get; init; }
 
     public TemperatureSpec? Temperature { get; init; }
@@ -123,5 +126,6 @@ internal sealed record AttentionSpec : LayerSpec
         + (2 * Workspace.Rounded((long)rows * Key.Outputs))
         + Workspace.Rounded((long)rows * Heads * HeadDim)
         + (RelativeBias is null ? 0 : RelativePositionBias.ScratchFloats(Heads, rows, contextLength))
-        + Math.Max(2 * Workspace.Rounded(rows), Workspace.Rounded(rows) + Workspace.Rounded((long)rows * (Rope?.Dimensions ?? 0)));
+        + Workspace.Rounded(rows)
+        + Math.Max(Workspace.Rounded(rows), Workspace.Rounded((long)rows * (Rope?.Dimensions ?? 0)));
 }

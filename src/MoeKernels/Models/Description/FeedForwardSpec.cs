@@ -3,7 +3,8 @@ using MoeKernels.Models.Execution;
 
 namespace MoeKernels.Models.Description;
 
-/// <summary>A dense feed-forward network: <c>down(act(gate x) * up x)</c>, or <c>down(act(up x))</c> without a gate.</summary>
+/// <summary>A dense feed-forward network: <c>down(act(gate x) * up x)</c>, or <c>down(act(up x))</c> without a
+/// gate.</summary>
 internal sealed record FeedForwardSpec : LayerSpec
 {
     public required Activation Activation { get; init; }

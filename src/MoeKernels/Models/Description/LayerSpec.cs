@@ -3,7 +3,8 @@ namespace MoeKernels.Models.Description;
 /// <summary>One sublayer's description: everything needed to load it, size it and run it, and no weights.</summary>
 internal abstract record LayerSpec
 {
-    /// <summary>Bytes of the layer's state for one sequence of up to <paramref name="contextLength"/> positions.</summary>
+    /// <summary>Bytes of the layer's state for one sequence of up to <paramref name="contextLength"/>
+    /// positions.</summary>
     public virtual long StateBytes(int contextLength) => 0;
 
     /// <summary>Most floats the layer's forward call takes from the workspace at a time, each array rounded as
@@ -17,5 +18,6 @@ internal abstract record LayerSpec
 /// <summary><c>h += layer(norm(h))</c>: all families here normalise before the layer.</summary>
 internal sealed record SublayerSpec(NormSpec Norm, LayerSpec Layer);
 
-/// <summary>One block of a stack: its sublayers in order (attention, cross attention where there is one, feed-forward).</summary>
+/// <summary>One block of a stack: its sublayers in order (attention, cross attention where there is one,
+/// feed-forward).</summary>
 internal sealed record BlockSpec(params SublayerSpec[] Sublayers);

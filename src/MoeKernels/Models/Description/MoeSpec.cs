@@ -15,7 +15,8 @@ internal sealed record ExpertsSpec
 
     public required int Intermediate { get; init; }
 
-    /// <summary>Names inside one expert's module: <c>gate_proj</c> or <c>w1</c>; null when the activation is not gated.</summary>
+    /// <summary>Names inside one expert's module: <c>gate_proj</c> or <c>w1</c>; null when the activation is not
+    /// gated.</summary>
     public string? Gate { get; init; } = "gate_proj";
 
     public string Up { get; init; } = "up_proj";
@@ -29,7 +30,8 @@ internal sealed record ExpertsSpec
 
     public GateUpOrder FusedOrder { get; init; }
 
-    /// <summary>Orientation of fused tensors when the shapes cannot tell: true for [E, inputs, outputs] (Llama-4, GPT-OSS).</summary>
+    /// <summary>Orientation of fused tensors when the shapes cannot tell: true for [E, inputs, outputs] (Llama-4,
+    /// GPT-OSS).</summary>
     public bool? FusedIsTransposed { get; init; }
 }
 

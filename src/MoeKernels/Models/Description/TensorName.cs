@@ -1,6 +1,7 @@
 namespace MoeKernels.Models.Description;
 
-/// <summary>A tensor's name on disk, with the other names under which released files carry it; the first present wins.</summary>
+/// <summary>A tensor's name on disk, with the other names under which released files carry it; the first present
+/// wins.</summary>
 internal sealed record TensorName(params string[] Alternatives)
 {
     public string First => Alternatives[0];

@@ -2,7 +2,8 @@ using MoeKernels.Cpu;
 
 namespace MoeKernels.Models.Execution;
 
-/// <summary>What a layer needs besides its input: threads, scratch memory, the batch's sequences and where to leave traces.</summary>
+/// <summary>What a layer needs besides its input: threads, scratch memory, the batch's sequences and where to leave
+/// traces.</summary>
 internal sealed class ForwardContext(WorkerPool pool, Workspace workspace)
 {
     public WorkerPool Pool => pool;

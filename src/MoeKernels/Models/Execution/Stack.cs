@@ -31,7 +31,7 @@ internal sealed unsafe class Stack(string tracePrefix, Sublayer[][] blocks, Norm
                 sublayer.Norm.Forward(context.Pool, residual, normalized, rows);
                 sublayer.Layer.Forward(context, normalized, result);
                 ResidualWork add = new(residual, result, hidden);
-                context.Pool.Run(ref add, rows);
+                context.Pool.RunRows(ref add, rows, hidden);
             }
         }
 
@@ -44,7 +44,8 @@ internal sealed unsafe class Stack(string tracePrefix, Sublayer[][] blocks, Norm
     {
         if (context.Trace is { WantsHidden: true } trace)
         {
-            trace.Record($"{tracePrefix}hidden.{index}", new ReadOnlySpan<float>(residual, rows * hidden), rows, hidden);
+            ReadOnlySpan<float> values = new(residual, checked(rows * hidden));
+            trace.Record($"{tracePrefix}hidden.{index}", values, rows, hidden);
         }
     }
 

@@ -7,7 +7,8 @@ using MoeKernels.Models.Loading;
 
 namespace MoeKernels.Models.Execution;
 
-/// <summary>A loaded model: weights and the order of computation. Immutable; any number of threads may run it at a time,
+/// <summary>A loaded model: weights and the order of computation. Immutable; any number of threads may run it at a
+/// time,
 /// each with its own <see cref="ForwardContext"/> and sequences.</summary>
 internal sealed unsafe class Transformer : IDisposable
 {
@@ -67,19 +68,23 @@ internal sealed unsafe class Transformer : IDisposable
     /// <inheritdoc cref="ScratchFloats(int, int, int)"/>
     public static long ScratchFloats(ModelDescription description, int rows, int contextLength, int threads)
     {
-        StackSpec[] stacks = description.Encoder is { } encoder ? [description.Decoder, encoder] : [description.Decoder];
+        StackSpec[] stacks = description.Encoder is { } encoder
+            ? [description.Decoder, encoder]
+            : [description.Decoder];
         long largest = stacks.Max(stack => stack.Blocks.Max(block => block.Sublayers.Max(
             sublayer => sublayer.Layer.ScratchFloats(rows, contextLength, threads))));
         long head = Workspace.Rounded((long)rows * description.Hidden);
         return head + Math.Max(Stack.ScratchFloats(rows, description.Hidden) + largest, head);
     }
 
-    /// <summary>Runs the encoder over the sources of the batch; each sequence then remembers what its decoder reads.</summary>
+    /// <summary>Runs the encoder over the sources of the batch; each sequence then remembers what its decoder
+    /// reads.</summary>
     /// <param name="context">Threads, workspace and a batch of sources (<see cref="ForwardBatch.AddSource"/>).</param>
     /// <param name="tokens">Token ids of all rows, padding included.</param>
     /// <exception cref="InvalidOperationException">The model has no encoder.</exception>
     /// <inheritdoc cref="Forward" path="/exception"/>
-    /// <remarks>A sequence keeps its source over <see cref="SequenceState.Rewind"/> until the next call. An exception before
+    /// <remarks>A sequence keeps its source over <see cref="SequenceState.Rewind"/> until the next call. An exception
+    /// before
     /// the end of the encoder leaves every sequence's source as it was.</remarks>
     public void Encode(ForwardContext context, ReadOnlySpan<int> tokens)
     {
@@ -102,12 +107,14 @@ internal sealed unsafe class Transformer : IDisposable
     }
 
     /// <summary>Computes the next tokens of the batch's sequences and advances these.</summary>
-    /// <param name="context">Threads, workspace and the batch; <see cref="ForwardBatch.Rows"/> counts the tokens.</param>
+    /// <param name="context">Threads, workspace and the batch; <see cref="ForwardBatch.Rows"/> counts the
+    /// tokens.</param>
     /// <param name="tokens">Token ids of all rows.</param>
     /// <param name="rows">Which rows' logits are wanted.</param>
     /// <param name="logits">Receives them, [rows × vocabulary]; longer spans are allowed.</param>
     /// <exception cref="ArgumentOutOfRangeException">A token id is not in the vocabulary.</exception>
-    /// <exception cref="ArgumentException">The tokens are not as many as the batch's rows, or the logits do not fit.</exception>
+    /// <exception cref="ArgumentException">The tokens are not as many as the batch's rows, or the logits do not
+    /// fit.</exception>
     /// <exception cref="InvalidOperationException">A sequence of an encoder-decoder has no source yet.</exception>
     /// <exception cref="MoeNonFiniteException">A router met NaN or infinity.</exception>
     /// <exception cref="OperationCanceledException">Cancelled between two layers.</exception>
@@ -152,7 +159,11 @@ internal sealed unsafe class Transformer : IDisposable
         if (tokens.Length != batch.Rows)
             throw new ArgumentException($"{tokens.Length} tokens for a batch of {batch.Rows} rows.", nameof(tokens));
         if (batch.HoldsSources != sources)
-            throw new ArgumentException($"The batch must hold {(sources ? "sources" : "decoder tokens")}.", nameof(batch));
+        {
+            string wanted = sources ? "sources" : "decoder tokens";
+            throw new ArgumentException($"The batch must hold {wanted}.", nameof(batch));
+        }
+
         foreach (ref readonly SequenceRows sequence in batch.Sequences)
         {
             if (sequence.Position != sequence.State.Position)

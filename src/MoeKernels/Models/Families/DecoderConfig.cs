@@ -19,7 +19,8 @@ internal sealed class DecoderConfig
     /// <summary>Reads the shared keys.</summary>
     /// <param name="keys">The object that holds them: the root, or <c>text_config</c>.</param>
     /// <param name="normEpsilon">The family's <c>rms_norm_eps</c> where the config has none.</param>
-    /// <param name="headDim">The family's <c>head_dim</c> where the config has none; null, there or here, means hidden /
+    /// <param name="headDim">The family's <c>head_dim</c> where the config has none; null, there or here, means hidden
+    /// /
     /// heads.</param>
     /// <exception cref="MoeFormatException">A key is missing, out of range or contradicts another.</exception>
     public DecoderConfig(ConfigReader keys, float normEpsilon, int? headDim = null)
@@ -77,7 +78,8 @@ internal sealed class DecoderConfig
     public RopeSpec Rope(double theta, double partial = 1, bool interleaved = false, string? layerType = null) =>
         RopeConfig.Read(Keys, HeadDim, MaxContext, layerType, interleaved, theta, partial);
 
-    /// <summary>Layers that <c>layer_types</c> or a rule of the family gives another kind: one entry per layer.</summary>
+    /// <summary>Layers that <c>layer_types</c> or a rule of the family gives another kind: one entry per
+    /// layer.</summary>
     /// <exception cref="MoeFormatException">The array has another length.</exception>
     /// <exception cref="MoeUnsupportedException">An entry is not one of <paramref name="known"/>.</exception>
     public string[]? LayerTypes(params ReadOnlySpan<string> known)
@@ -129,5 +131,6 @@ internal sealed class DecoderConfig
         return new Activation(kind, gated);
     }
 
-    private int Extent(int most, params ReadOnlySpan<string> keys) => Keys.InRange(1, most, keys) ?? Keys.Positive(keys);
+    private int Extent(int most, params ReadOnlySpan<string> keys) =>
+        Keys.InRange(1, most, keys) ?? Keys.Positive(keys);
 }

@@ -6,7 +6,8 @@ namespace MoeKernels.Models.Families;
 
 /// <summary>The parts nearly every decoder is made of, under the names nearly every checkpoint uses.</summary>
 /// <param name="config">Sizes shared by all layers.</param>
-/// <param name="prefix">In front of every name on disk: empty, or <c>language_model.</c> in multimodal checkpoints.</param>
+/// <param name="prefix">In front of every name on disk: empty, or <c>language_model.</c> in multimodal
+/// checkpoints.</param>
 internal sealed class DecoderParts(DecoderConfig config, string prefix = "")
 {
     public DecoderConfig Config => config;

@@ -5,7 +5,8 @@ using MoeKernels.Router;
 namespace MoeKernels.Models.Families;
 
 /// <summary>GLM-4.5 to 4.7: partial rotation, sigmoid routing with a choice bias, dense first layers.</summary>
-/// <remarks>Layers for multi-token prediction (<c>num_nextn_predict_layers</c>) lie behind the last one and are not used.</remarks>
+/// <remarks>Layers for multi-token prediction (<c>num_nextn_predict_layers</c>) lie behind the last one and are not
+/// used.</remarks>
 internal sealed class Glm4MoeFamily : ModelFamily
 {
     /// <inheritdoc/>
@@ -23,10 +24,13 @@ internal sealed class Glm4MoeFamily : ModelFamily
         return parts.Model("glm4_moe", i =>
         {
             AttentionSpec attention = parts.Attention(i, rope, bias, BiasRule.None);
+            LayerSpec feedForward = i < dense
+                ? parts.FeedForward($"{parts.Layer(i)}.mlp", decoder.Width("intermediate_size"))
+                : Moe(parts, i);
             return parts.Block(
                 i,
                 norms ? parts.WithQueryKeyNorm(attention, i, QueryKeyNorm.PerHead) : attention,
-                i < dense ? parts.FeedForward($"{parts.Layer(i)}.mlp", decoder.Width("intermediate_size")) : Moe(parts, i));
+                feedForward);
         });
     }
 

@@ -5,7 +5,8 @@ using MoeKernels.Router;
 
 namespace MoeKernels.Models.Families;
 
-/// <summary>GPT-OSS: attention sinks, alternating windows, experts with biases and a clamped, interleaved SwiGLU.</summary>
+/// <summary>GPT-OSS: attention sinks, alternating windows, experts with biases and a clamped, interleaved
+/// SwiGLU.</summary>
 internal sealed class GptOssFamily : ModelFamily
 {
     private const string SlidingType = "sliding_attention";
@@ -30,7 +31,8 @@ internal sealed class GptOssFamily : ModelFamily
             {
                 Sinks = $"{parts.Layer(i)}.self_attn.sinks",
             };
-            return parts.Block(i, DecoderParts.Sliding(attention, types[i] == SlidingType ? window : null), Moe(parts, i));
+            int? visible = types[i] == SlidingType ? window : null;
+            return parts.Block(i, DecoderParts.Sliding(attention, visible), Moe(parts, i));
         });
     }
 

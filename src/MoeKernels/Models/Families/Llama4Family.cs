@@ -5,7 +5,8 @@ using MoeKernels.Router;
 
 namespace MoeKernels.Models.Families;
 
-/// <summary>Llama-4's language model, alone or inside a multimodal checkpoint whose other towers are left on disk.</summary>
+/// <summary>Llama-4's language model, alone or inside a multimodal checkpoint whose other towers are left on
+/// disk.</summary>
 internal sealed class Llama4Family : ModelFamily
 {
     private const string ChunkedType = "chunked_attention";
@@ -72,7 +73,8 @@ internal sealed class Llama4Family : ModelFamily
         {
             attention = attention with
             {
-                Temperature = new TemperatureSpec(keys.FloatOr(0.1f, "attn_scale"), keys.PositiveOr(8192, "floor_scale")),
+                Temperature = new TemperatureSpec(
+                    keys.FloatOr(0.1f, "attn_scale"), keys.PositiveOr(8192, "floor_scale")),
             };
         }
 

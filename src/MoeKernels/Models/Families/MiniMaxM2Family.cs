@@ -4,7 +4,8 @@ using MoeKernels.Router;
 
 namespace MoeKernels.Models.Families;
 
-/// <summary>MiniMax-M2: q/k norms over all heads together, partial rotation, sigmoid routing with a choice bias.</summary>
+/// <summary>MiniMax-M2: q/k norms over all heads together, partial rotation, sigmoid routing with a choice
+/// bias.</summary>
 internal sealed class MiniMaxM2Family : ModelFamily
 {
     /// <inheritdoc/>

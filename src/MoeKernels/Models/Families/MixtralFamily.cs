@@ -28,7 +28,8 @@ internal sealed class MixtralFamily : ModelFamily
         });
     }
 
-    /// <summary>Released files say <c>block_sparse_moe</c>, those saved by transformers 5 in its own layout <c>mlp</c>.</summary>
+    /// <summary>Released files say <c>block_sparse_moe</c>, those saved by transformers 5 in its own layout
+    /// <c>mlp</c>.</summary>
     internal static TensorName Module(string layer) => new($"{layer}.block_sparse_moe", $"{layer}.mlp");
 
     /// <summary>The names of Mixtral's matrices: w1 gate, w3 up, w2 down.</summary>

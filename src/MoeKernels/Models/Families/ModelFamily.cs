@@ -3,7 +3,8 @@ using MoeKernels.Models.Description;
 
 namespace MoeKernels.Models.Families;
 
-/// <summary>One family of checkpoints: reads its config and describes the model. Adding a family is adding one file with
+/// <summary>One family of checkpoints: reads its config and describes the model. Adding a family is adding one file
+/// with
 /// a subclass and its line in <see cref="FamilyRegistry"/>.</summary>
 internal abstract class ModelFamily
 {

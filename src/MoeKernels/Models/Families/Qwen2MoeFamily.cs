@@ -27,7 +27,8 @@ internal sealed class Qwen2MoeFamily : ModelFamily
             LayerSpec feedForward = sparse.Has(i)
                 ? Moe(parts, i)
                 : parts.FeedForward($"{parts.Layer(i)}.mlp", intermediate);
-            return parts.Block(i, DecoderParts.Sliding(attention, types[i] == SlidingType ? window : null), feedForward);
+            int? visible = types[i] == SlidingType ? window : null;
+            return parts.Block(i, DecoderParts.Sliding(attention, visible), feedForward);
         });
     }
 

@@ -20,7 +20,8 @@ internal sealed class SequenceState(LayerState[] layers, int contextLength) : ID
     public void Advance(int rows) => Position += rows;
 
     /// <summary>Forgets every position from <paramref name="position"/> on.</summary>
-    /// <exception cref="InvalidOperationException">A layer's state is recurrent and <paramref name="position"/> is not 0.</exception>
+    /// <exception cref="InvalidOperationException">A layer's state is recurrent and <paramref name="position"/> is not
+    /// 0.</exception>
     public void Rewind(int position)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(position);

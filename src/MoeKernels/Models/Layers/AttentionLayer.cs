@@ -5,7 +5,8 @@ using MoeKernels.Models.KvCache;
 
 namespace MoeKernels.Models.Layers;
 
-/// <summary>Causal attention over a cache of keys and values, with everything <see cref="AttentionSpec"/> can ask for.</summary>
+/// <summary>Causal attention over a cache of keys and values, with everything <see cref="AttentionSpec"/> can ask
+/// for.</summary>
 /// <remarks>Keys and values are always read back from the cache, in prefill as in decode: that, and the kernels' fixed
 /// order of sums, is why both phases give the same bits.</remarks>
 internal sealed unsafe class AttentionLayer(AttentionSpec spec, AttentionWeights weights) : Layer
@@ -82,7 +83,7 @@ internal sealed unsafe class AttentionLayer(AttentionSpec spec, AttentionWeights
             Clip = spec.Clip ?? float.PositiveInfinity,
             Temperatures = spec.Temperature is null ? null : TakeTemperatures(context, spec.Temperature),
         };
-        context.Pool.Run(ref work, rows);
+        context.Pool.RunRows(ref work, rows, weights.Query.Outputs + weights.Key.Outputs);
         context.Workspace.Release(mark);
     }
 
@@ -109,10 +110,9 @@ internal sealed unsafe class AttentionLayer(AttentionSpec spec, AttentionWeights
     private void Store(WorkerPool pool, in SequenceRows sequence, float* k, float* v)
     {
         var cache = (KeyValueCache)sequence.State[StateIndex];
-        int width = weights.Key.Outputs;
-        StoreWork work = new(
-            cache.Target, sequence.Position, k + (sequence.FirstRow * (nint)width), v + (sequence.FirstRow * (nint)width));
-        pool.Run(ref work, sequence.Rows);
+        nint offset = sequence.FirstRow * (nint)weights.Key.Outputs;
+        StoreWork work = new(cache.Target, sequence.Position, k + offset, v + offset);
+        pool.RunRows(ref work, sequence.Rows, 2L * weights.Key.Outputs);
     }
 
     private void Attend(ForwardContext context, in SequenceRows sequence, float* q, float* attended)
@@ -166,6 +166,6 @@ internal sealed unsafe class AttentionLayer(AttentionSpec spec, AttentionWeights
     private void Gate(WorkerPool pool, float* q, float* attended, int rows)
     {
         GateWork work = new(attended, q + spec.HeadDim, spec.Heads, spec.HeadDim);
-        pool.Run(ref work, rows);
+        pool.RunRows(ref work, rows, _queryWidth);
     }
 }

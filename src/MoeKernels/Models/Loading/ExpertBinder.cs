@@ -4,8 +4,10 @@ using MoeKernels.Models.Description;
 
 namespace MoeKernels.Models.Loading;
 
-/// <summary>Binds routed experts from any layout: one tensor per expert and matrix (A), fused with inputs before outputs
-/// (B, released by Llama-4 and GPT-OSS), fused with outputs before inputs (C, saved by transformers 5), or MXFP4 blocks.</summary>
+/// <summary>Binds routed experts from any layout: one tensor per expert and matrix (A), fused with inputs before
+/// outputs
+/// (B, released by Llama-4 and GPT-OSS), fused with outputs before inputs (C, saved by transformers 5), or MXFP4
+/// blocks.</summary>
 /// <remarks>A and C are views. B is transposed once into owned memory, in its stored width.</remarks>
 internal sealed unsafe class ExpertBinder
 {
@@ -27,7 +29,8 @@ internal sealed unsafe class ExpertBinder
     }
 
     /// <summary>Binds the experts of one layer.</summary>
-    /// <exception cref="MoeFormatException">A tensor is missing, has another shape or type, or could be read both ways.</exception>
+    /// <exception cref="MoeFormatException">A tensor is missing, has another shape or type, or could be read both
+    /// ways.</exception>
     public static ExpertMatrices Bind(WeightBinder binder, ExpertsSpec spec, in Activation activation, int experts)
     {
         var layer = new ExpertBinder(binder, spec, activation, experts);
@@ -113,12 +116,13 @@ internal sealed unsafe class ExpertBinder
             return null;
 
         int n = _spec.Intermediate;
+        bool interleaved = _spec.FusedOrder == GateUpOrder.Interleaved;
         float* part = _binder.Memory.Allocate<float>((long)_experts * n, "expert biases");
         for (int e = 0; e < _experts; e++)
         {
             float* source = both + ((nint)e * 2 * n);
             for (int i = 0; i < n; i++)
-                part[((nint)e * n) + i] = source[_spec.FusedOrder == GateUpOrder.Interleaved ? (2 * i) + half : (half * n) + i];
+                part[((nint)e * n) + i] = source[interleaved ? (2 * i) + half : (half * n) + i];
         }
 
         return part;

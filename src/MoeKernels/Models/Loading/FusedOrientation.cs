@@ -5,8 +5,10 @@ namespace MoeKernels.Models.Loading;
 
 /// <summary>Tells layout B (inputs before outputs) from layout C (outputs before inputs) of fused experts.</summary>
 /// <remarks>
-/// Both tensors of a layer are written by one program and so lie the same way. With I the expert's width, gate_up cannot
-/// tell when 2 I is the hidden size and down when I is: never both. Where they contradict each other nothing is guessed.
+/// Both tensors of a layer are written by one program and so lie the same way. With I the expert's width, gate_up
+/// cannot
+/// tell when 2 I is the hidden size and down when I is: never both. Where they contradict each other nothing is
+/// guessed.
 /// </remarks>
 internal static class FusedOrientation
 {

@@ -4,7 +4,8 @@ using MoeKernels.Models.Layers;
 
 namespace MoeKernels.Models.Loading;
 
-/// <summary>Turns names into weights: matrices become views of the mapped checkpoint in their stored width, small vectors
+/// <summary>Turns names into weights: matrices become views of the mapped checkpoint in their stored width, small
+/// vectors
 /// fp32 copies.</summary>
 /// <remarks>Names of tensors nobody asks for (multi-token prediction layers, buffers) are never looked at.</remarks>
 internal sealed unsafe class WeightBinder

@@ -1,6 +1,7 @@
 namespace MoeKernels.Models.Loading;
 
-/// <summary>Copies matrices stored as [inputs × outputs] into owned memory as [outputs × inputs], in their stored width.</summary>
+/// <summary>Copies matrices stored as [inputs × outputs] into owned memory as [outputs × inputs], in their stored
+/// width.</summary>
 internal static unsafe class WeightTransposer
 {
     /// <summary>Rows and columns of a tile: both sides of it stay in the first-level cache.</summary>
