@@ -6,8 +6,7 @@ namespace MoeKernels.Formats;
 /// The weights of a model folder: <c>model.safetensors</c>, the shards of <c>model.safetensors.index.json</c>, or every
 /// <c>*.safetensors</c> file where neither exists. Files are mapped, so that memory in use is the pages touched.
 /// </summary>
-/// <remarks>Thread-safe. Pointers handed out inside the library live as long as the checkpoint or a lease on
-/// it.</remarks>
+/// <remarks>Thread-safe. Pointers inside the library live as long as the checkpoint or a lease on it.</remarks>
 public sealed partial class Checkpoint : IDisposable
 {
     private readonly SafetensorsFile[] _files;

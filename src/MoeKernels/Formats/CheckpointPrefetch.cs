@@ -3,8 +3,7 @@ namespace MoeKernels.Formats;
 /// <content>Reading ahead.</content>
 public sealed partial class Checkpoint
 {
-    /// <summary>Reads tensors from disk and maps their pages, so that the first forward pass does not wait for
-    /// them.</summary>
+    /// <summary>Reads tensors from disk and maps their pages, so that the first pass does not wait for them.</summary>
     /// <remarks>
     /// Copies nothing: memory in use afterwards is the pages of the tensors. Several threads read pieces of 8 MiB in
     /// parallel; cancellation is seen between pieces.

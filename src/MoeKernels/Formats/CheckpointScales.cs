@@ -5,8 +5,7 @@ namespace MoeKernels.Formats;
 /// <content>Scales of fp8 matrices.</content>
 public sealed unsafe partial class Checkpoint
 {
-    /// <summary>fp32 copies of scales stored in another type, by tensor name: the only data not mapped but
-    /// owned.</summary>
+    /// <summary>fp32 copies of scales stored in another type, by name: the only data owned, not mapped.</summary>
     private readonly ConcurrentDictionary<string, Lazy<NativeBuffer>> _widenedScales = new(StringComparer.Ordinal);
 
     /// <summary>

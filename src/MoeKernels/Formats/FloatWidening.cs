@@ -2,8 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace MoeKernels.Formats;
 
-/// <summary>Exact widening of stored floats to fp32 (F64 rounds to nearest even). For small tensors, not for
-/// weights.</summary>
+/// <summary>Exact widening of stored floats to fp32 (F64 rounds to nearest even). Not for weights.</summary>
 internal static unsafe class FloatWidening
 {
     /// <summary>Widens <c>target.Length</c> elements; false when the type is no float that fp32 can hold.</summary>

@@ -9,8 +9,7 @@ internal static class JsonText
     /// <summary>Parses a text.</summary>
     /// <param name="path">Path for messages.</param>
     /// <param name="utf8">The text.</param>
-    /// <param name="uniqueNames">Whether a name given twice in an object is an error; otherwise the last one
-    /// counts.</param>
+    /// <param name="uniqueNames">Whether a name given twice is an error; otherwise the last one counts.</param>
     /// <exception cref="MoeFormatException">The text is not valid UTF-8, JSON or Unicode.</exception>
     internal static JsonDocument Parse(string path, ReadOnlyMemory<byte> utf8, bool uniqueNames)
     {

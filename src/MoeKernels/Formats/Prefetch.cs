@@ -33,8 +33,7 @@ internal sealed unsafe class Prefetch
         return Task.WhenAll(Enumerable.Repeat(() => Work(mappings, cancellationToken), threads).Select(Task.Run));
     }
 
-    /// <summary>Takes pieces in the order of the file, so that a rotating disk or network file system
-    /// streams.</summary>
+    /// <summary>Takes pieces in the order of the file, so that a rotating disk streams.</summary>
     private void Work(Lifetime mappings, CancellationToken cancellationToken)
     {
         using Lifetime.Lease lease = mappings.Acquire();
