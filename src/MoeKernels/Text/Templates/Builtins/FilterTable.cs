@@ -17,7 +17,7 @@ internal static class FilterTable
         Budget.Enter();
         return Filters.TryGetValue(name, out Filter? filter)
             ? filter(state, value, arguments)
-            : throw new PyError("TemplateRuntimeError", $"No filter named {PyRepr.Of(name)}.");
+            : throw new PyError("TemplateRuntimeError", $"No filter named {PyRepr.Of(name)} found.");
     }
 
     private static Dictionary<string, Filter> Merge(params Dictionary<string, Filter>[] tables) =>

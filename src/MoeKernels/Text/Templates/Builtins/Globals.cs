@@ -43,6 +43,12 @@ internal static class Globals
         {
             foreach (object? pair in PyIterate.Items(source))
             {
+                if (!PyIterate.IsIterable(pair))
+                {
+                    throw PyError.Type(
+                        $"cannot convert dictionary update sequence element #{dict.Count} to a sequence");
+                }
+
                 List<object?> parts = PyIterate.ToList(pair);
                 if (parts.Count != 2)
                 {

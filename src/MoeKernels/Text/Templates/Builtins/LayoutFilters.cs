@@ -10,17 +10,19 @@ internal static class LayoutFilters
         ["center"] = (_, value, arguments) => PyText.Pad(
             PyValue.ToText(value), arguments.Bind("center", 0, "width").Int(0, 80), ' ', true, true),
         ["indent"] = (_, value, arguments) => Indent(
-            RequireText(value), arguments.Bind("indent", 0, "width", "first", "blank")),
+            RequireText(value, "indent"), arguments.Bind("indent", 0, "width", "first", "blank")),
         ["truncate"] = (_, value, arguments) => Truncate(
             value, arguments.Bind("truncate", 0, "length", "killwords", "end", "leeway")),
-        ["wordwrap"] = (_, value, arguments) => WordWrap(RequireText(value), arguments.Bind(
+        ["wordwrap"] = (_, value, arguments) => WordWrap(RequireText(value, "wordwrap"), arguments.Bind(
             "wordwrap", 0, "width", "break_long_words", "wrapstring", "break_on_hyphens")),
     };
 
-    private static string RequireText(object? value) => PyValue.TryText(value, out string text)
+    private static string RequireText(object? value, string filter) => PyValue.TryText(value, out string text)
         ? text
         : throw (value is Undefined undefined
             ? undefined.Error()
+            : value is PyList || filter != "indent"
+            ? new PyError("AttributeError", $"'{PyValue.TypeName(value)}' object has no attribute 'splitlines'")
             : PyError.Type($"unsupported operand type(s) for +=: '{PyValue.TypeName(value)}' and 'str'"));
 
     private static string Indent(string text, BoundArguments arguments)
@@ -55,7 +57,7 @@ internal static class LayoutFilters
             throw new PyError("AssertionError", $"expected leeway >= 0, got {leeway}");
         if (PyValue.Length(value) <= length + leeway)
             return value;
-        string text = RequireText(value);
+        string text = RequireText(value, "truncate");
         string kept = PyText.Substring(text, 0, length - endLength);
         Budget.ChargeText(kept.Length + end.Length);
         int blank = killWords ? -1 : kept.LastIndexOf(' ');

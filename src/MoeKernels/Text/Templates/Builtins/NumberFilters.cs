@@ -65,6 +65,8 @@ internal static class NumberFilters
         string method = arguments.Text(1, "common");
         if (method is not ("common" or "ceil" or "floor"))
             throw PyError.Filter("method must be common, ceil or floor");
+        if (value is Undefined undefined && method != "common")
+            throw undefined.Error();
         if (!PyNumber.IsNumber(value))
             throw PyError.Type($"type {PyValue.TypeName(value)} doesn't define __round__ method");
         if (method == "common")

@@ -72,12 +72,17 @@ internal static class SequenceFilters
     private static PyIterator Items(object? value, Arguments arguments)
     {
         arguments.Bind("items", 0);
-        return value switch
-        {
-            Undefined => new PyIterator([]),
-            PyDict dict => new PyIterator(new PyDictView(dict, DictPart.Items).Items()),
-            _ => throw PyError.Type("Can only get item pairs from a mapping."),
-        };
+        return new PyIterator(Pairs(value));
+    }
+
+    // Like the generator it stands for, it fails when it is walked, not when it is made.
+    private static IEnumerable<object?> Pairs(object? value)
+    {
+        if (value is Undefined)
+            yield break;
+        PyDict dict = PyDict.Require(value, "Can only get item pairs from a mapping.");
+        foreach (object? pair in new PyDictView(dict, DictPart.Items).Items())
+            yield return pair;
     }
 
     private static string Join(object? value, BoundArguments arguments)

@@ -58,7 +58,7 @@ internal static class TestTable
         Budget.Enter();
         return Tests.TryGetValue(name, out Test? test)
             ? test(value, arguments)
-            : throw new PyError("TemplateRuntimeError", $"No test named {PyRepr.Of(name)}.");
+            : throw new PyError("TemplateRuntimeError", $"No test named {PyRepr.Of(name)} found.");
     }
 
     private static Test Simple(Func<object?, bool> test) => (value, arguments) =>

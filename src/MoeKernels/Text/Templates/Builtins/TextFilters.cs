@@ -157,11 +157,12 @@ internal static class TextFilters
     private static string XmlAttributes(object? value, BoundArguments arguments)
     {
         var result = new StringBuilder();
-        foreach ((object? key, object? item) in PyDict.Require(value, "xmlattr needs a mapping"))
+        foreach ((object? key, object? item) in Mapping(value))
         {
             if (item is null or Undefined)
                 continue;
-            string name = PyValue.ToText(key);
+            if (!PyValue.TryText(key, out string name))
+                throw PyError.Type($"expected string or bytes-like object, got '{PyValue.TypeName(key)}'");
             if (name.AsSpan().ContainsAny(NotInNames))
                 throw PyError.Value($"Invalid character in attribute name: {PyRepr.Of(key)}");
             string pair = $"{Html.EscapeUnlessMarkup(key)}=\"{Html.EscapeUnlessMarkup(item)}\"";
@@ -171,6 +172,10 @@ internal static class TextFilters
 
         return result.Length > 0 && arguments.Flag(0, true) ? " " + result : result.ToString();
     }
+
+    private static PyDict Mapping(object? value) => value is PyDict or Undefined
+        ? PyDict.Require(value, "")
+        : throw new PyError("AttributeError", $"'{PyValue.TypeName(value)}' object has no attribute 'items'");
 
     private static object Format(object? value, Arguments arguments)
     {

@@ -64,8 +64,11 @@ internal sealed class Arguments(object?[] positional, PyDict named)
     {
         if (Named.Count > 0)
             throw PyError.Type($"{function}() takes no keyword arguments");
-        if (Positional.Length < required || Positional.Length > most)
-            throw PyError.Type($"{function}() takes {required} to {most} arguments ({Positional.Length} given)");
+        int given = Positional.Length;
+        if (given < required)
+            throw PyError.Type($"{function} expected at least {required} arguments, got {given}");
+        if (given > most)
+            throw PyError.Type($"{function} expected at most {most} arguments, got {given}");
         var values = new object?[most];
         Array.Fill(values, Missing.Value);
         Positional.CopyTo(values, 0);
@@ -84,7 +87,7 @@ internal readonly struct BoundArguments(object?[] values)
 {
     public object? this[int index] => values[index];
 
-    public bool Has(int index) => values[index] != Missing.Value;
+    public bool Has(int index) => index < values.Length && values[index] != Missing.Value;
 
     /// <summary>Given and not None.</summary>
     public bool HasValue(int index) => Has(index) && values[index] is not null;

@@ -9,7 +9,9 @@ internal sealed class Macro(MacroDefinition definition, Scope definedIn) : ICall
 
     private bool Uses(MacroUses use) => (Definition.Uses & use) != 0;
 
-    public object? Call(RenderState state, Arguments arguments)
+    object? ICallable.Call(RenderState state, Arguments arguments) => Call(state, arguments);
+
+    public string Call(RenderState state, Arguments arguments)
     {
         var scope = new Scope(definedIn);
         var named = new PyDict(arguments.Named);
@@ -55,7 +57,7 @@ internal sealed class Macro(MacroDefinition definition, Scope definedIn) : ICall
     public object? GetAttribute(string name) => name switch
     {
         "name" => Definition.Name,
-        "arguments" => new PyList([.. Names]),
+        "arguments" => new PyTuple([.. Names]),
         "catch_kwargs" => Uses(MacroUses.KwArgs),
         "catch_varargs" => Uses(MacroUses.VarArgs),
         "caller" => Uses(MacroUses.Caller),

@@ -11,6 +11,9 @@ internal sealed record FormatSpec
 {
     public string Fill { get; init; } = " ";
 
+    /// <summary>Whether the fill was written; only then it wins over the zero flag.</summary>
+    private bool HasFill { get; init; }
+
     public char Align { get; init; }
 
     public char Sign { get; init; } = '-';
@@ -34,7 +37,7 @@ internal sealed record FormatSpec
         int fill = text.Length > 0 ? (PyText.CodeAt(text, 0, out int units) >= 0 ? units : 1) : 1;
         if (text.Length > fill && text[fill] is '<' or '>' or '=' or '^')
         {
-            spec = spec with { Fill = text[..fill], Align = text[fill] };
+            spec = spec with { Fill = text[..fill], Align = text[fill], HasFill = true };
             at = fill + 1;
         }
         else if (text.Length > 0 && text[0] is '<' or '>' or '=' or '^')
@@ -53,7 +56,7 @@ internal sealed record FormatSpec
             spec = spec with
             {
                 ZeroPad = true,
-                Fill = spec.Align == '\0' ? "0" : spec.Fill,
+                Fill = spec.HasFill ? spec.Fill : "0",
                 Align = spec.Align == '\0' ? '=' : spec.Align,
             };
         }

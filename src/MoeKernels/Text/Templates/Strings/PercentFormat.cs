@@ -39,7 +39,8 @@ internal sealed class PercentFormat
                 result.Append(Conversion());
         }
 
-        if (_used < _items.Length && _values is not PyDict)
+        // What can be indexed could be a mapping, so it need not be used up.
+        if (_used < _items.Length && _values is not (PyDict or PyList or PyRange or Undefined))
             throw PyError.Type("not all arguments converted during string formatting");
         return result.ToString();
     }
@@ -68,7 +69,7 @@ internal sealed class PercentFormat
         _at++;
         if (type == '%')
             return "%";
-        object? value = key == Missing.Value ? Take() : PyAttribute.GetItem(RequireMap(), key);
+        object? value = key == Missing.Value ? Take() : FromMap(key);
         return Convert(spec with { Type = type }, value);
     }
 
@@ -89,7 +90,9 @@ internal sealed class PercentFormat
         return _format[start..(_at - 1)];
     }
 
-    private PyDict RequireMap() => PyDict.Require(_values, "format requires a mapping");
+    private object? FromMap(object? key) => PyDict.Require(_values, "format requires a mapping").TryGet(key, out var value)
+        ? value
+        : throw new PyError("KeyError", PyRepr.Of(key));
 
     private object? Take() => _used < _items.Length
         ? _items[_used++]

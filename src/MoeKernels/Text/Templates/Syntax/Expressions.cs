@@ -70,7 +70,8 @@ internal sealed class ItemExpression(Expression target, Expression key) : Expres
     {
         Budget.Enter();
         object? value = target.Evaluate(state, scope);
-        return PyAttribute.GetItem(value, key.Evaluate(state, scope));
+        object? index = key.Evaluate(state, scope);
+        return index is PySlice slice ? PyAttribute.GetSlice(value, slice) : PyAttribute.GetItem(value, index);
     }
 }
 

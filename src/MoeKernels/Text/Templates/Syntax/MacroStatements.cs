@@ -48,11 +48,11 @@ internal sealed class CallBlockStatement(int line, CallExpression call, MacroDef
 /// Marks what the assistant said: its span of the final text (in code points) goes to the caller. Inside a macro
 /// the start is, as in the reference, the text already written outside.
 /// </summary>
-internal sealed class GenerationStatement(int line, Body body) : Statement(line)
+internal sealed class GenerationStatement(int line, MacroDefinition body) : Statement(line)
 {
     public override Flow Execute(RenderState state, Scope scope, Output output)
     {
-        string text = body.Capture(state, new Scope(scope), out _);
+        string text = new Macro(body, scope).Call(state, Arguments.Empty);
         int start = state.Root.CodePoints;
         state.GenerationSpans.Add((start, start + PyText.Length(text)));
         output.Write(text);

@@ -251,7 +251,11 @@ internal sealed partial class TemplateParser
         return new FilterBlockStatement(line, filter, HardBody("endfilter"));
     }
 
-    private GenerationStatement Generation(int line) => new(line, FunctionBody("endgeneration"));
+    private GenerationStatement Generation(int line)
+    {
+        Body body = MacroBody("endgeneration", out MacroUses uses);
+        return new GenerationStatement(line, new MacroDefinition(null, MacroSignature.Empty, body, uses));
+    }
 
     private PrintStatement PrintTag(int line)
     {

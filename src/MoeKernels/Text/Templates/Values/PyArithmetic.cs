@@ -55,13 +55,20 @@ internal static class PyArithmetic
         }
 
         if (b.IsZero)
-            throw new PyError("ZeroDivisionError", op == "/" ? "division by zero" : "integer division or modulo by zero");
+            throw new PyError("ZeroDivisionError", IntegerZero(op));
         if (op == "/")
             return Divide(a, b);
         BigInteger quotient = BigInteger.DivRem(a, b, out BigInteger rest);
         bool down = !rest.IsZero && rest.Sign != b.Sign;
         return op == "//" ? (down ? quotient - 1 : quotient) : (down ? rest + b : rest);
     }
+
+    private static string IntegerZero(string op) => op switch
+    {
+        "/" => "division by zero",
+        "//" => "integer division or modulo by zero",
+        _ => "integer modulo by zero",
+    };
 
     private static BigInteger Power(BigInteger value, BigInteger exponent)
     {

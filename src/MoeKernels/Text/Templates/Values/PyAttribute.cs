@@ -39,6 +39,14 @@ internal static class PyAttribute
         return Undefined.Attribute(owner, key);
     }
 
+    /// <summary>Slices never fall back to attributes; what has none fails.</summary>
+    public static object? GetSlice(object? owner, PySlice slice) => owner switch
+    {
+        string or Markup or PySequence or PyRange or Undefined => GetItem(owner, slice),
+        PyDict => throw PyError.Type("unhashable type: 'slice'"),
+        _ => throw PyError.Type($"'{PyValue.TypeName(owner)}' object is not subscriptable"),
+    };
+
     /// <summary>The filter <c>attr</c>: attributes only.</summary>
     public static object? AttributeOnly(object? owner, string name) =>
         Find(owner, name) is var value && value != Missing.Value ? value : Undefined.Attribute(owner, name);
