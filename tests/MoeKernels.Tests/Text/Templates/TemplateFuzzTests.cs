@@ -31,7 +31,7 @@ public sealed class TemplateFuzzTests(ITestOutputHelper output)
     };
 
     private static int Iterations =>
-        int.TryParse(Environment.GetEnvironmentVariable("MOEK_FUZZ_ITERATIONS"), out int count) ? count : 4000;
+        int.TryParse(Environment.GetEnvironmentVariable("MOEK_FUZZ_ITERATIONS"), out int count) ? count : 2000;
 
     [Fact]
     public void ChatTemplate_MutatedTemplates_OnlyDocumentedErrors()
