@@ -25,7 +25,7 @@ public sealed unsafe partial class Checkpoint
         string name, int rows, int columns, int fp8BlockRows = 128, int fp8BlockColumns = 128) =>
         View(name, [], rows, columns, new Block(fp8BlockRows, fp8BlockColumns))[0];
 
-    /// <summary>One view per expert of a fused tensor [experts, rows, columns]; types as <see cref="Matrix"/>.</summary>
+    /// <summary>One view per expert of a fused tensor [experts, rows, columns], as <see cref="Matrix"/>.</summary>
     /// <exception cref="MoeFormatException">A tensor is missing or has another shape or type.</exception>
     internal WeightMatrix[] Matrices(
         string name, int experts, int rows, int columns, int fp8BlockRows = 128, int fp8BlockColumns = 128) =>
