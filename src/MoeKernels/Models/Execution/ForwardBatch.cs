@@ -51,11 +51,11 @@ internal sealed class ForwardBatch
     }
 
     /// <summary>Appends a sequence's source for the encoder: as many rows as the mask has positions.</summary>
-    /// <exception cref="ArgumentException">The sequence is in the batch already, or was decoded from another source.</exception>
+    /// <exception cref="ArgumentException">The sequence is in the batch already, or has decoded tokens.</exception>
     public void AddSource(SequenceState state, SourceMask mask)
     {
         if (state.Position != 0)
-            throw new ArgumentException("A sequence with decoded tokens must be rewound before it is encoded.", nameof(state));
+            throw new ArgumentException("A sequence with decoded tokens must be rewound first.", nameof(state));
         Append(new SequenceRows(state, Rows, mask.Length, 0, mask));
         for (int i = 0; i < mask.Length; i++)
             _mask.Add(mask.IsVisible(i) ? 1 : 0);

@@ -6,8 +6,8 @@ namespace MoeKernels.Models.Execution;
 /// <summary>Runs a batch in one forward call and keeps what comparisons with other engines need: logits of every
 /// position, and on request the residual streams and what the routers did.</summary>
 /// <remarks>
-/// Names and shapes are those of the reference outputs: <c>logits</c> [B, T, vocabulary], <c>hidden.{i}</c> [B, T, hidden]
-/// with <c>encoder.</c> or <c>decoder.</c> in front for encoder-decoder models, <c>router.{module}.*</c> [B·T, ...].
+/// Names and shapes are those of the reference outputs: <c>logits</c> [B, T, vocabulary],
+/// <c>hidden.{i}</c> [B, T, hidden] with <c>encoder.</c> or <c>decoder.</c> in front for encoder-decoder models, <c>router.{module}.*</c> [B·T, ...].
 /// </remarks>
 internal sealed class ForwardRecorder : IForwardTrace
 {
@@ -32,8 +32,8 @@ internal sealed class ForwardRecorder : IForwardTrace
     /// <param name="hidden">Keep the residual stream before every block and after the last norm.</param>
     /// <param name="router">Keep the routers' inputs, logits, ids and weights.</param>
     /// <param name="cancellation">Checked between layers.</param>
-    /// <exception cref="ArgumentException">The input does not suit the model: decoder ids are missing or of no use, a token
-    /// id is not in the vocabulary, a sequence is all padding, or the logits are more than 2^31.</exception>
+    /// <exception cref="ArgumentException">The input does not suit the model: decoder ids are missing or of no use, a
+    /// token id is not in the vocabulary, a sequence is all padding, or the logits are more than 2^31.</exception>
     /// <exception cref="MoeUnsupportedException">A decoder-only batch is padded other than at its ends.</exception>
     /// <exception cref="MoeOutOfMemoryException">Caches and workspace do not fit the memory.</exception>
     /// <exception cref="MoeNonFiniteException">A router met NaN or infinity.</exception>
@@ -91,14 +91,14 @@ internal sealed class ForwardRecorder : IForwardTrace
         }
 
         if (input.DecoderIds is not null)
-            throw new ArgumentException($"{model.Description.Family} has no encoder for decoder_input_ids.", nameof(input));
+            throw new ArgumentException("The model has no encoder and no use for decoder_input_ids.", nameof(input));
 
         // Behind a sequence's end padding cannot reach its tokens; anywhere else it would shift their positions.
         for (int row = 0; input.Mask is { } mask && row < input.Sequences; row++)
         {
             var visible = new SourceMask(mask.AsSpan(row * input.Length, input.Length));
             if (visible.HasHoles || visible.First > 0)
-                throw new MoeUnsupportedException("padding before or between the tokens of a decoder", "attention_mask");
+                throw new MoeUnsupportedException("padding before or between a decoder's tokens", "attention_mask");
         }
 
         return input.Ids;

@@ -85,7 +85,7 @@ internal sealed class NllbMoeFamily : ModelFamily
                 sizes.RouterBias);
         }
 
-        /// <summary>The position table is part of the model and kept in its type, as the reference library does.</summary>
+        /// <summary>The position table is kept in the model's own type, as in the reference library.</summary>
         private ElementType StoredPositions() => _keys.OptionalString("dtype", "torch_dtype") switch
         {
             "bfloat16" => ElementType.BF16,

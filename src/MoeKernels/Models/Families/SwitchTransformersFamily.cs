@@ -10,8 +10,8 @@ namespace MoeKernels.Models.Families;
 /// biases) with one expert per token in some blocks.</summary>
 internal sealed class SwitchTransformersFamily : ModelFamily
 {
-    /// <summary>Relative positions have no end; <c>n_positions</c>, where a config has it, is the length in training only.
-    /// This keeps the figures of a memory plan meaningful.</summary>
+    /// <summary>Relative positions have no end; <c>n_positions</c>, where a config has it, is the length in training
+    /// only. This keeps the figures of a memory plan meaningful.</summary>
     private const int MostPositions = 1 << 15;
 
     /// <inheritdoc/>
@@ -128,8 +128,8 @@ internal sealed class SwitchTransformersFamily : ModelFamily
                 throw _keys.Error(bucketsKey, $"{buckets} buckets are too few");
             if (distance <= buckets / (bidirectional ? 4 : 2))
                 throw _keys.Error(distanceKey, $"{distance} is not beyond the exact half of {buckets} buckets");
-            return new RelativeBiasSpec(
-                $"{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight", buckets, distance, bidirectional);
+            string module = $"{side}.block.0.layer.0.SelfAttention.relative_attention_bias";
+            return new RelativeBiasSpec($"{module}.weight", buckets, distance, bidirectional);
         }
 
         private FeedForwardSpec Dense(string module) => new()

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace MoeKernels.Models.KvCache;
 
-/// <summary>How many tokens of a sequence up to each position are not padding: what positions that skip padding count.</summary>
+/// <summary>How many tokens of a sequence up to each position are not padding, for positions that skip padding.</summary>
 internal sealed class TokenOrdinals : LayerState
 {
     private readonly List<int> _upTo = [];

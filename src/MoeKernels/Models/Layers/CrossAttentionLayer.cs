@@ -5,7 +5,7 @@ using MoeKernels.Models.KvCache;
 
 namespace MoeKernels.Models.Layers;
 
-/// <summary>A decoder's attention to the encoder's output: every row sees every source position that is not padding.</summary>
+/// <summary>A decoder's attention to the encoder's output: every row sees all of the source but its padding.</summary>
 internal sealed unsafe class CrossAttentionLayer(AttentionSpec spec, AttentionProjections weights) : Layer
 {
     private nint Width => (nint)spec.Heads * spec.HeadDim;
@@ -18,7 +18,7 @@ internal sealed unsafe class CrossAttentionLayer(AttentionSpec spec, AttentionPr
     /// <inheritdoc/>
     public override LayerState CreateState(int contextLength) => new EncoderMemory(spec.Heads, spec.HeadDim);
 
-    /// <summary>Projects the encoder's output to keys and values and keeps them in each sequence of the batch.</summary>
+    /// <summary>Projects the encoder's output to keys and values and keeps them in each sequence.</summary>
     /// <param name="context">The encoder's batch.</param>
     /// <param name="encoded">The encoder's normalised output, [rows × hidden].</param>
     public void Remember(ForwardContext context, float* encoded)

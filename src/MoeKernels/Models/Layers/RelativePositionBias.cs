@@ -24,8 +24,8 @@ internal sealed unsafe class RelativePositionBias(RelativeBiasSpec spec, int hea
         Workspace.Rounded(heads * ((long)queries + keys - 1));
 
     /// <summary>The bucket of a distance, key position minus query position.</summary>
-    /// <remarks>Small distances have a bucket each, larger ones share buckets that widen with the logarithm. Computed in
-    /// fp32, as the reference library does, since the result is truncated.</remarks>
+    /// <remarks>Small distances have a bucket each, larger ones share buckets that widen with the logarithm. Computed
+    /// in fp32, as the reference library does, since the result is truncated.</remarks>
     public static int Bucket(RelativeBiasSpec spec, int distance)
     {
         int buckets = spec.Buckets;

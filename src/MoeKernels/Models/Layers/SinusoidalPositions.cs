@@ -34,7 +34,7 @@ internal sealed unsafe class SinusoidalPositions : IStateful
     public LayerState CreateState(int contextLength) => new TokenOrdinals();
 
     /// <summary>Adds the positions of all rows of the batch.</summary>
-    /// <param name="context">The batch; sources count from their first row, decoder rows where their sequence stands.</param>
+    /// <param name="context">The batch; sources count from their first row, decoder rows from their position.</param>
     /// <param name="tokens">Token ids, [rows].</param>
     /// <param name="hidden">Embedded tokens, [rows × hidden].</param>
     public void Add(ForwardContext context, ReadOnlySpan<int> tokens, float* hidden)

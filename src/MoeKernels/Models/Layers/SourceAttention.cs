@@ -4,8 +4,8 @@ using MoeKernels.Models.KvCache;
 
 namespace MoeKernels.Models.Layers;
 
-/// <summary>Attention of some rows over a whole source sequence, without causality: what an encoder's self-attention and
-/// a decoder's cross-attention have in common.</summary>
+/// <summary>Attention of some rows over a whole source sequence, without causality: what an encoder's self-attention
+/// and a decoder's cross-attention have in common.</summary>
 internal static unsafe class SourceAttention
 {
     /// <summary>Added to the scores of hidden positions between visible ones: large enough that their weights are 0,
@@ -21,7 +21,7 @@ internal static unsafe class SourceAttention
 
     /// <summary>Computes every row of <paramref name="input"/> over the visible positions of a source.</summary>
     /// <param name="context">Threads and scratch memory.</param>
-    /// <param name="input">Queries, the source's keys and values, the output and their shapes; the rest is set here.</param>
+    /// <param name="input">Queries, the source's keys and values, the output, their shapes; the rest is set here.</param>
     /// <param name="mask">The source's length and visible positions.</param>
     /// <param name="bias">Null for none; row i of the input is then position i of the source.</param>
     public static void Forward(

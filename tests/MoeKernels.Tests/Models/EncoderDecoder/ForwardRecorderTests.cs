@@ -81,8 +81,9 @@ public class ForwardRecorderTests
     public void Run_Cancelled_Throws()
     {
         using TestModel model = TestModel.Load(Golden.Folder("switch"));
+        ForwardInput input = new(1, [3, 4], null, [0]);
         Assert.Throws<OperationCanceledException>(() => ForwardRecorder.Run(
-            model.Transformer, model.Pool, new ForwardInput(1, [3, 4], null, [0]), true, true, new CancellationToken(true)));
+            model.Transformer, model.Pool, input, true, true, new CancellationToken(true)));
     }
 
     [Fact]

@@ -31,7 +31,8 @@ public class NllbVariantTests
         """{ "router_bias": true, "moe_token_dropout": 0.0 }""",
         """{ "activation_function": "gelu", "moe_token_dropout": 0.5 }""",
         """{ "activation_function": "silu", "encoder_sparse_step": 0, "decoder_sparse_step": 0 }""",
-        """{ "d_model": 12, "encoder_attention_heads": 1, "decoder_attention_heads": 12, "encoder_layers": 4, "encoder_sparse_step": 4 }""",
+        """{ "d_model": 12, "encoder_attention_heads": 1, "decoder_attention_heads": 12 }""",
+        """{ "encoder_layers": 4, "encoder_sparse_step": 4 }""",
     ];
 
     [Theory]

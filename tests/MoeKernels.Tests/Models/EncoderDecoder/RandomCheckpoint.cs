@@ -54,6 +54,9 @@ internal sealed class RandomCheckpoint(JsonObject config, int seed) : IDisposabl
 
     public void Dispose() => _folder.Dispose();
 
-    private double[] Random(int count, double spread, double center) =>
-        [.. Enumerable.Range(0, count).Select(_ => (double)(float)(center + (spread * ((2 * _random.NextDouble()) - 1))))];
+    private double[] Random(int count, double spread, double center)
+    {
+        double Next() => (float)(center + (spread * ((2 * _random.NextDouble()) - 1)));
+        return [.. Enumerable.Range(0, count).Select(_ => Next())];
+    }
 }

@@ -1,6 +1,6 @@
 namespace MoeKernels.Tests.Models.EncoderDecoder;
 
-/// <summary>Plain double-precision building blocks over rows [rows][columns], written without a look at the library.</summary>
+/// <summary>Plain double-precision building blocks over [rows][columns], independent of the library.</summary>
 internal static class ReferenceMath
 {
     public static double[][] Linear(double[][] x, double[][] w, double[]? bias = null) =>

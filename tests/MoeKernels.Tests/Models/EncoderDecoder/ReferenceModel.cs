@@ -32,7 +32,7 @@ internal abstract class ReferenceModel(JsonObject config, Func<string, double[][
 
     protected abstract double[][] Embed(string side, int[][] ids);
 
-    /// <summary>The norm in front of sublayer 0 (self), 1 (cross) or 2 (network), or behind the stack (layer -1).</summary>
+    /// <summary>The norm before sublayer 0 (self), 1 (cross) or 2 (network), or behind the stack (layer -1).</summary>
     protected abstract double[][] Norm(string side, int layer, int sublayer, double[][] x);
 
     /// <summary>Projection <c>q k v o</c> of self (0) or cross (1) attention.</summary>
@@ -67,7 +67,8 @@ internal abstract class ReferenceModel(JsonObject config, Func<string, double[][
     }
 
     private double[][] Attention(
-        string side, int layer, int sublayer, double[][] x, double[][] source, int sequences, Func<int, int, int, bool> sees)
+        string side, int layer, int sublayer, double[][] x, double[][] source, int sequences,
+        Func<int, int, int, bool> sees)
     {
         int queries = x.Length / sequences, keys = source.Length / sequences;
         double[][] q = Project(side, layer, sublayer, 'q', x);

@@ -70,7 +70,8 @@ internal sealed class ReferenceNllb(JsonObject config, Func<string, double[][]> 
         })];
     }
 
-    protected override double[][] Head(double[][] x) => Linear(x, Matrix(Tied ? "model.shared.weight" : "lm_head.weight"));
+    protected override double[][] Head(double[][] x) =>
+        Linear(x, Matrix(Tied ? "model.shared.weight" : "lm_head.weight"));
 
     /// <summary>First choices take their places before second ones; what finds none weighs nothing.</summary>
     private (int Expert, double Weight)[][] Route(double[][] p, int[]? mask)
@@ -81,7 +82,8 @@ internal sealed class ReferenceNllb(JsonObject config, Func<string, double[][]> 
         IEnumerable<int> order = Enumerable.Range(0, tokens);
         if (Flag("batch_prioritized_routing", false))
             order = order.OrderByDescending(t => p[t].Max());
-        int[][] best = [.. p.Select(row => Enumerable.Range(0, row.Length).OrderByDescending(e => row[e]).Take(2).ToArray())];
+        int[] experts = [.. Enumerable.Range(0, p[0].Length)];
+        int[][] best = [.. p.Select(row => experts.OrderByDescending(e => row[e]).Take(2).ToArray())];
         bool[,] kept = new bool[tokens, 2];
         int[] used = new int[p[0].Length];
         for (int choice = 0; choice < 2; choice++)

@@ -4,7 +4,8 @@ using static MoeKernels.Tests.Models.EncoderDecoder.ReferenceMath;
 namespace MoeKernels.Tests.Models.EncoderDecoder;
 
 /// <summary>Switch Transformers in double precision.</summary>
-internal sealed class ReferenceSwitch(JsonObject config, Func<string, double[][]> matrix) : ReferenceModel(config, matrix)
+internal sealed class ReferenceSwitch(JsonObject config, Func<string, double[][]> matrix)
+    : ReferenceModel(config, matrix)
 {
     private bool Tied => Flag("tie_word_embeddings", true);
 

@@ -27,10 +27,11 @@ internal static class VariantCheck
         using TestModel model = TestModel.Load(checkpoint.Folder, threads: 2);
         Random random = new(17);
         int vocabulary = (int)checkpoint.Config["vocab_size"]!, pad = (int)checkpoint.Config["pad_token_id"]!;
+        int[] Random(int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next(4, vocabulary))];
         foreach (int[][] mask in Masks)
         {
-            int[][] ids = [.. mask.Select(row => row.Select(m => m == 0 ? pad : random.Next(4, vocabulary)).ToArray())];
-            int[][] decoderIds = [.. mask.Select(_ => Enumerable.Range(0, 5).Select(_ => random.Next(4, vocabulary)).ToArray())];
+            int[][] ids = [.. mask.Select(row => row.Select(m => m == 0 ? pad : Random(1)[0]).ToArray())];
+            int[][] decoderIds = [.. mask.Select(_ => Random(5))];
             ForwardInput input = new(mask.Length, Flat(ids), Flat(mask), Flat(decoderIds));
             var tensors = ForwardRecorder.Run(model.Transformer, model.Pool, input, hidden: false, router: false);
             double[] expected = [.. reference.Logits(ids, mask, decoderIds).SelectMany(row => row)];

@@ -14,8 +14,8 @@ public unsafe class SourceAttentionTests
 
     [Fact]
     public void Forward_AnyMask_EqualsTheReference() => Gen.Select(
-        Gen.Int[1, 4], Gen.Int[1, 19], Gen.Bool, Gen.Int[1, 24].SelectMany(n => Gen.Int[0, 1].Array[n]), Gen.Int).Sample(
-        (heads, dim, relative, mask, seed) =>
+        Gen.Int[1, 4], Gen.Int[1, 19], Gen.Bool, Gen.Int[1, 24].SelectMany(n => Gen.Int[0, 1].Array[n]), Gen.Int)
+        .Sample((heads, dim, relative, mask, seed) =>
     {
         mask[seed & 1 & (mask.Length - 1)] = 1;
         CheckAgainstReference(heads, dim, relative, mask, new Random(seed));
@@ -55,7 +55,8 @@ public unsafe class SourceAttentionTests
     }
 
     private static float[] Run(
-        double[][] q, double[][] k, double[][] v, int heads, int[] mask, bool relative, Random random, float[]? bias = null)
+        double[][] q, double[][] k, double[][] v, int heads, int[] mask, bool relative, Random random,
+        float[]? bias = null)
     {
         bias ??= new float[8 * heads];
         int width = q[0].Length, dim = width / heads;
