@@ -18,13 +18,15 @@ internal sealed unsafe class RoutedLayer(
     string module,
     RouterTraceForm form = RouterTraceForm.WeightsAndIds) : Layer
 {
+    private readonly RoutedLayerWeights _weights = weights.Checked(router, module);
+
     /// <summary>How experts are chosen.</summary>
     public RouterSpec Router => router;
 
     /// <summary>The layer's weights.</summary>
-    public RoutedLayerWeights Weights => weights;
+    public RoutedLayerWeights Weights => _weights;
 
-    private int Hidden => weights.Experts.Hidden;
+    private int Hidden => _weights.Experts.Hidden;
 
     /// <summary>Most floats that a call takes from the workspace at a time.</summary>
     /// <param name="router">How experts are chosen.</param>
@@ -107,17 +109,17 @@ internal sealed unsafe class RoutedLayer(
     {
         long mark = call.Workspace.Mark();
         float* logits = call.Workspace.Take((long)call.Tokens * router.Experts);
-        int inputs = weights.Router.Columns;
+        int inputs = _weights.Router.Columns;
         Linear.Forward(
-            call.Pool, weights.Router, weights.RouterBias, routerInput, inputs, call.Tokens, logits, router.Experts);
+            call.Pool, _weights.Router, _weights.RouterBias, routerInput, inputs, call.Tokens, logits, router.Experts);
         fixed (int* starts = call.SequenceStarts, mask = call.Mask)
         {
             var input = new RouterInput
             {
                 Logits = logits,
                 Tokens = call.Tokens,
-                ChoiceBias = weights.ChoiceBias,
-                ExpertScale = weights.ExpertScale,
+                ChoiceBias = _weights.ChoiceBias,
+                ExpertScale = _weights.ExpertScale,
                 SequenceStarts = starts,
                 Sequences = call.SequenceStarts.Length,
                 Mask = mask,
@@ -144,13 +146,13 @@ internal sealed unsafe class RoutedLayer(
     public void Forward(in RoutedCall call, float* x, int* topkIds, float* topkWeights, float* y)
     {
         ForwardRouted(call, x, topkIds, topkWeights, y);
-        if (weights.Shared is not null)
+        if (_weights.Shared is not null)
             AddShared(call, x, y);
     }
 
     private void ForwardRouted(in RoutedCall call, float* x, int* topkIds, float* topkWeights, float* y)
     {
-        var experts = weights.Experts;
+        var experts = _weights.Experts;
         long mark = call.Workspace.Mark();
         int* memory = (int*)call.Workspace.Take(DispatchPlan.Size(call.Tokens, router.TopK, router.Experts));
         var plan = DispatchPlan.Build(memory, topkIds, call.Tokens, router.TopK, router.Experts);
@@ -175,12 +177,12 @@ internal sealed unsafe class RoutedLayer(
 
     private void AddShared(in RoutedCall call, float* x, float* y)
     {
-        var shared = weights.Shared!;
+        var shared = _weights.Shared!;
         long mark = call.Workspace.Mark();
         int* offsets = stackalloc int[] { 0, call.Tokens };
         float* inner = call.Workspace.Take((long)call.Tokens * shared.Intermediate);
         float* output = call.Workspace.Take((long)call.Tokens * Hidden);
-        float* gates = weights.HasSharedGate ? call.Workspace.Take(call.Tokens) : null;
+        float* gates = _weights.HasSharedGate ? call.Workspace.Take(call.Tokens) : null;
         GroupedGemm.GateUp(
             call.Pool, shared.Activation, shared.Gate, shared.Up, shared.GateBias, shared.UpBias, 1, offsets, x, Hidden,
             inner, shared.Intermediate);
@@ -188,7 +190,7 @@ internal sealed unsafe class RoutedLayer(
             call.Pool, shared.Down, shared.DownBias, 1, offsets, inner, shared.Intermediate, output, Hidden);
         if (gates != null)
         {
-            Linear.Forward(call.Pool, weights.SharedGate, weights.SharedGateBias, x, Hidden, call.Tokens, gates, 1);
+            Linear.Forward(call.Pool, _weights.SharedGate, _weights.SharedGateBias, x, Hidden, call.Tokens, gates, 1);
             Activations.Sigmoid(gates, gates, call.Tokens);
         }
 

@@ -1,4 +1,5 @@
 using MoeKernels.Experts;
+using MoeKernels.Router;
 
 namespace MoeKernels.Models.Layers;
 
@@ -45,4 +46,23 @@ internal sealed unsafe class RoutedLayerWeights
 
     /// <summary>[1], or null.</summary>
     public float* SharedGateBias { get; init; }
+
+    /// <summary>These weights, once the vectors that choose and weigh are known to be finite: a NaN among them would
+    /// choose experts without anybody noticing.</summary>
+    /// <exception cref="MoeNonFiniteException">A choice bias or expert scale is NaN or infinite.</exception>
+    public RoutedLayerWeights Checked(RouterSpec router, string module)
+    {
+        Check(ChoiceBias, router.Experts, module, "the choice bias");
+        Check(ExpertScale, router.Experts, module, "the scale");
+        return this;
+    }
+
+    private static void Check(float* values, int experts, string module, string what)
+    {
+        for (int e = 0; values != null && e < experts; e++)
+        {
+            if (!float.IsFinite(values[e]))
+                throw new MoeNonFiniteException(module, $"{what} of expert {e} is {values[e]}");
+        }
+    }
 }
