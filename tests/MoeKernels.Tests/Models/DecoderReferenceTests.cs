@@ -11,7 +11,7 @@ public sealed class DecoderReferenceTests
     [
         "mixtral", "mixtral-sliding", "mixtral-v5-layout", "qwen2_moe", "qwen3_moe", "qwen3_moe-yarn", "olmoe",
         "gpt_oss", "gpt_oss-mxfp4", "llama4-text", "glm4_moe", "minimax_m2", "pangu_pro_moe", "pangu-two-per-group",
-        "llama",
+        "llama", "deepseek_v2-lite", "deepseek_v2", "deepseek_v3", "deepseek_v3-fp8", "qwen3_next",
     ];
 
     [Theory]
@@ -19,7 +19,7 @@ public sealed class DecoderReferenceTests
     public void Prefill_BatchOfTwo_MatchesReference(string name)
     {
         using var golden = new Golden(Golden.Folder(name));
-        using TestModel model = TestModel.Load(Golden.Folder(name), threads: 2);
+        using TestModel model = TestModel.Reference(name, threads: 2);
         var trace = new RecordingTrace();
         model.Forwarding.Trace = trace;
 
@@ -44,7 +44,7 @@ public sealed class DecoderReferenceTests
         if (!golden.Has("greedy_ids"))
             return;
 
-        using TestModel model = TestModel.Load(Golden.Folder(name));
+        using TestModel model = TestModel.Reference(name);
         int[] prompt = golden.Rows("input_ids")[0];
         int[] continuation = golden.Ints("greedy_ids");
         Assert.Equal([.. prompt, .. continuation], model.Greedy(prompt, prompt.Length + continuation.Length));
@@ -56,7 +56,7 @@ public sealed class DecoderReferenceTests
     {
         using var golden = new Golden(Golden.Folder(name));
         int[][] tokens = golden.Rows("input_ids");
-        using TestModel model = TestModel.Load(Golden.Folder(name));
+        using TestModel model = TestModel.Reference(name);
         float[] together = model.Prefill(tokens);
         float[] alone = model.Prefill(tokens[0]);
 
@@ -75,7 +75,7 @@ public sealed class DecoderReferenceTests
         int[][] tokens = golden.Rows("input_ids");
         float[][] logits = Array.ConvertAll([1, 2, 3], threads =>
         {
-            using TestModel model = TestModel.Load(Golden.Folder(name), threads);
+            using TestModel model = TestModel.Reference(name, threads);
             return model.Prefill(tokens);
         });
 
@@ -113,7 +113,7 @@ public sealed class DecoderReferenceTests
     {
         using var golden = new Golden(Golden.Folder(name));
         int[] tokens = golden.Rows("input_ids")[0];
-        using TestModel model = TestModel.Load(Golden.Folder(name));
+        using TestModel model = TestModel.Reference(name);
         using SequenceState first = model.NewSequence();
         using SequenceState second = model.NewSequence();
         model.Forward([first], [tokens[..5]]);

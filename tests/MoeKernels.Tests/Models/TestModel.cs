@@ -30,8 +30,15 @@ internal sealed class TestModel : IDisposable
     /// <summary>Positions a sequence of this test holds.</summary>
     public int Context { get; }
 
-    public static TestModel Load(string folder, int threads = 1) =>
-        new(ModelLoader.LoadAsync(ModelFolder.Open(folder), prefetch: false).GetAwaiter().GetResult(), threads);
+    public static TestModel Load(string folder, int threads = 1, bool roundRotaryToBFloat16 = false) => new(
+        ModelLoader.LoadAsync(ModelFolder.Open(folder), prefetch: false, roundRotaryToBFloat16: roundRotaryToBFloat16)
+            .GetAwaiter().GetResult(),
+        threads);
+
+    /// <summary>Loads a tiny model of the test data as its reference outputs were made: all but our own Pangu reference
+    /// come from models that were cast to bf16 as a whole, rotary frequencies included.</summary>
+    public static TestModel Reference(string name, int threads = 1) => Load(
+        Golden.Folder(name), threads, !name.StartsWith("pangu", StringComparison.Ordinal));
 
     public SequenceState NewSequence() => Transformer.CreateSequence(Context);
 

@@ -26,6 +26,11 @@ internal sealed record RopeSpec(double Theta, int Dimensions, bool Interleaved =
 {
     public RopeScaling Scaling { get; init; }
 
+    /// <summary>Rounds the final frequencies to bf16: what a model computes with after it was cast as a whole
+    /// (<c>model.to(bfloat16)</c>), buffers included. Loading a checkpoint keeps them in fp32, so this is only for
+    /// comparing with outputs that were made that way.</summary>
+    public bool RoundToBFloat16 { get; init; }
+
     public double Factor { get; init; } = 1;
 
     /// <summary>Context length before scaling; for <see cref="RopeScaling.Dynamic"/> the length up to which nothing

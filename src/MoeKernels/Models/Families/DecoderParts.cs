@@ -8,7 +8,8 @@ namespace MoeKernels.Models.Families;
 /// <param name="config">Sizes shared by all layers.</param>
 /// <param name="prefix">In front of every name on disk: empty, or <c>language_model.</c> in multimodal
 /// checkpoints.</param>
-internal sealed class DecoderParts(DecoderConfig config, string prefix = "")
+/// <param name="norm">The formula of every norm.</param>
+internal sealed class DecoderParts(DecoderConfig config, string prefix = "", NormKind norm = NormKind.Rms)
 {
     public DecoderConfig Config => config;
 
@@ -16,7 +17,7 @@ internal sealed class DecoderParts(DecoderConfig config, string prefix = "")
     public string Layer(int index) => $"{prefix}model.layers.{index}";
 
     /// <summary>An RMS norm over the residual stream.</summary>
-    public NormSpec Norm(TensorName module) => new(NormKind.Rms, module, config.Hidden, config.NormEpsilon);
+    public NormSpec Norm(TensorName module) => new(norm, module, config.Hidden, config.NormEpsilon);
 
     /// <summary>Full causal attention with <c>q_proj</c>, <c>k_proj</c>, <c>v_proj</c> and <c>o_proj</c>; a family adds
     /// what it has beyond that with a <c>with</c> expression.</summary>
@@ -49,8 +50,8 @@ internal sealed class DecoderParts(DecoderConfig config, string prefix = "")
         return attention with
         {
             Norm = kind,
-            QueryNorm = new NormSpec(NormKind.Rms, $"{module}.q_norm", queries, config.NormEpsilon),
-            KeyNorm = new NormSpec(NormKind.Rms, $"{module}.k_norm", keys, config.NormEpsilon),
+            QueryNorm = new NormSpec(norm, $"{module}.q_norm", queries, config.NormEpsilon),
+            KeyNorm = new NormSpec(norm, $"{module}.k_norm", keys, config.NormEpsilon),
         };
     }
 

@@ -9,6 +9,8 @@ internal static class FamilyRegistry
     /// <summary>Every family, in the order of their names.</summary>
     public static IReadOnlyList<ModelFamily> All { get; } =
     [
+        new DeepSeekV2Family(),
+        new DeepSeekV3Family(),
         new Glm4MoeFamily(),
         new GptOssFamily(),
         new LlamaFamily(),
@@ -20,6 +22,7 @@ internal static class FamilyRegistry
         new PanguProMoeFamily(),
         new Qwen2MoeFamily(),
         new Qwen3MoeFamily(),
+        new Qwen3NextFamily(),
         new SwitchTransformersFamily(),
     ];
 

@@ -8,6 +8,9 @@ internal sealed unsafe partial class LayerBuilder
 {
     private readonly Dictionary<RopeSpec, RopeTable> _ropes = [];
 
+    /// <summary>See <see cref="RopeSpec.RoundToBFloat16"/>.</summary>
+    public bool RoundRotaryToBFloat16 { get; init; }
+
     private AttentionLayer Attention(AttentionSpec spec) => WithState(new AttentionLayer(spec, new AttentionWeights
     {
         Query = binder.Linear(spec.Query),
@@ -26,6 +29,7 @@ internal sealed unsafe partial class LayerBuilder
     {
         if (spec is null)
             return null;
+        spec = spec with { RoundToBFloat16 = RoundRotaryToBFloat16 };
         if (!_ropes.TryGetValue(spec, out RopeTable? table))
         {
             table = binder.Memory.Own(new RopeTable(spec));

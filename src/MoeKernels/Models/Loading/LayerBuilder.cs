@@ -56,6 +56,8 @@ internal sealed unsafe partial class LayerBuilder(WeightBinder binder)
         AttentionSpec attention => Attention(attention),
         FeedForwardSpec feedForward => FeedForward(feedForward),
         MoeSpec moe => Moe(moe),
+        MlaSpec mla => Mla(mla),
+        DeltaNetSpec delta => DeltaNet(delta),
         _ => throw new MoeUnsupportedException($"layers of the kind {spec.GetType().Name}"),
     };
 

@@ -13,6 +13,7 @@ internal static class ModelLoader
     /// <param name="folder">The open folder; the model takes it over, also when loading fails.</param>
     /// <param name="prefetch">Read all weights now rather than when a layer first touches them.</param>
     /// <param name="progress">Told the bytes read, when weights are read ahead.</param>
+    /// <param name="roundRotaryToBFloat16">See <see cref="RopeSpec.RoundToBFloat16"/>.</param>
     /// <param name="cancellation">Stops between layers and between pieces of a file.</param>
     /// <exception cref="MoeFormatException">A file, key or tensor is missing or wrong.</exception>
     /// <exception cref="MoeUnsupportedException">The model needs something this library does not do.</exception>
@@ -21,6 +22,7 @@ internal static class ModelLoader
         ModelFolder folder,
         bool prefetch = true,
         IProgress<LoadProgress>? progress = null,
+        bool roundRotaryToBFloat16 = false,
         CancellationToken cancellation = default)
     {
         var memory = new ModelMemory(folder);
@@ -28,7 +30,7 @@ internal static class ModelLoader
         {
             ModelDescription description = FamilyRegistry.Describe(folder.Config);
             var binder = new WeightBinder(folder.Checkpoint, folder.Config, memory);
-            TransformerParts parts = Bind(binder, description, cancellation);
+            TransformerParts parts = Bind(binder, description, roundRotaryToBFloat16, cancellation);
             if (prefetch)
             {
                 await folder.Checkpoint.PrefetchAsync(binder.BoundTensors, progress, cancellation)
@@ -45,9 +47,9 @@ internal static class ModelLoader
     }
 
     private static TransformerParts Bind(
-        WeightBinder binder, ModelDescription description, CancellationToken cancellation)
+        WeightBinder binder, ModelDescription description, bool roundRotary, CancellationToken cancellation)
     {
-        var builder = new LayerBuilder(binder);
+        var builder = new LayerBuilder(binder) { RoundRotaryToBFloat16 = roundRotary };
         (int vocabulary, int hidden) = (description.VocabularySize, description.Hidden);
         StackInput input = builder.BuildInput(description.Decoder, vocabulary, hidden, cached: true);
         Stack stack = builder.Build(description.Decoder, hidden, cancellation);
