@@ -1,0 +1,32 @@
+namespace MoeKernels.Generation.Evaluation;
+
+/// <summary>How texts are cut and scored.</summary>
+public sealed record EvaluationOptions
+{
+    /// <summary>Inputs per window; windows do not overlap and each starts with an empty context.</summary>
+    public int Window { get; init; } = 512;
+
+    /// <summary>Most windows to score; null scores all.</summary>
+    public int? MaxWindows { get; init; }
+
+    /// <summary>Windows computed in one forward call.</summary>
+    public int WindowsPerCall { get; init; } = 1;
+}
+
+/// <summary>How well a model predicts a text.</summary>
+/// <param name="Nll">Mean negative log likelihood over all targets, in nats.</param>
+/// <param name="Tokens">Targets scored.</param>
+/// <param name="Windows">Windows scored.</param>
+/// <param name="Kl">Mean Kullback-Leibler divergence from the reference to the model in nats; null without a reference.</param>
+/// <param name="SameTop">Fraction of targets where both rank the same token first; null without a reference.</param>
+public sealed record EvaluationResult(double Nll, long Tokens, int Windows, double? Kl, double? SameTop)
+{
+    /// <summary><c>exp(Nll)</c>.</summary>
+    public double Perplexity => Math.Exp(Nll);
+}
+
+/// <summary>How far an evaluation is.</summary>
+/// <param name="Window">Windows done.</param>
+/// <param name="Windows">Windows in all.</param>
+/// <param name="Nll">Mean so far.</param>
+public readonly record struct EvaluationProgress(int Window, int Windows, double Nll);

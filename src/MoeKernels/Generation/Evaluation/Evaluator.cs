@@ -1,0 +1,127 @@
+using MoeKernels.Models.Execution;
+using MoeKernels.Models.KvCache;
+
+namespace MoeKernels.Generation.Evaluation;
+
+/// <summary>Scores windows of tokens with a model and, side by side, a reference.</summary>
+/// <remarks>Protocol: each text is encoded without special tokens and followed by the end-of-sequence token; texts are
+/// joined in the order given; window w has inputs ids[W w .. W w + W - 1] and the same shifted by one as targets; the last,
+/// partial window is dropped.</remarks>
+internal sealed class Evaluator : IDisposable
+{
+    private readonly WindowScorer _model;
+    private readonly WindowScorer? _reference;
+
+    public Evaluator(SessionModel model, SessionModel? reference, EvaluationOptions options)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.Window, 1, nameof(options.Window));
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.WindowsPerCall, 1, nameof(options.WindowsPerCall));
+        if (reference is not null
+            && reference.Transformer.Description.VocabularySize != model.Transformer.Description.VocabularySize)
+        {
+            throw new MoeUnsupportedException("a reference with another vocabulary", "evaluation");
+        }
+
+        _model = new WindowScorer(model, options);
+        _reference = reference is null ? null : new WindowScorer(reference, options);
+    }
+
+    /// <summary>Encodes texts for <see cref="Run"/>.</summary>
+    public static int[] Encode(SessionModel model, IEnumerable<string> texts)
+    {
+        var tokenizer = model.Tokenizer
+            ?? throw new MoeUnsupportedException("evaluation without a tokenizer.json", "model folder");
+        int separator = model.Defaults.EndOfSequence.Count > 0
+            ? model.Defaults.EndOfSequence[0]
+            : throw new MoeUnsupportedException("evaluation without an end-of-sequence token", "config.json");
+        return [.. texts.SelectMany(text => tokenizer.Encode(text, addSpecialTokens: false).Ids.ToArray().Append(separator))];
+    }
+
+    /// <summary>Scores tokens.</summary>
+    /// <exception cref="ArgumentException">There are fewer tokens than one window takes.</exception>
+    public EvaluationResult Run(
+        ReadOnlySpan<int> tokens,
+        EvaluationOptions options,
+        IProgress<EvaluationProgress>? progress,
+        CancellationToken cancellationToken)
+    {
+        int windows = Math.Min((tokens.Length - 1) / options.Window, options.MaxWindows ?? int.MaxValue);
+        if (windows < 1)
+        {
+            throw new ArgumentException($"The text has {tokens.Length} tokens; one window takes {options.Window + 1}.", nameof(tokens));
+        }
+
+        var sums = default(EvaluationSums);
+        for (int done = 0; done < windows;)
+        {
+            int count = Math.Min(options.WindowsPerCall, windows - done);
+            var slice = tokens.Slice(done * options.Window, (count * options.Window) + 1);
+            _model.Forward(slice[..^1], count, cancellationToken);
+            _reference?.Forward(slice[..^1], count, cancellationToken);
+            sums.Add(_model, _reference, slice[1..]);
+            done += count;
+            progress?.Report(new EvaluationProgress(done, windows, sums.Nll / sums.Tokens));
+        }
+
+        return sums.Result(windows, _reference is not null);
+    }
+
+    public void Dispose()
+    {
+        _model.Dispose();
+        _reference?.Dispose();
+    }
+}
+
+/// <summary>Logits of all positions of a few windows.</summary>
+internal sealed class WindowScorer : IDisposable
+{
+    private readonly SessionModel _model;
+    private readonly int _window;
+    private readonly SequenceState[] _states;
+    private readonly Workspace _workspace;
+    private readonly ForwardContext _context;
+    private readonly float[] _logits;
+
+    public WindowScorer(SessionModel model, EvaluationOptions options)
+    {
+        int context = model.Transformer.Description.MaxContext;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.Window, context, nameof(options.Window));
+        _model = model;
+        _window = options.Window;
+        _states = [.. Enumerable.Range(0, options.WindowsPerCall).Select(_ => model.Transformer.CreateSequence(_window))];
+        int rows = _window * _states.Length;
+        _workspace = new Workspace(model.Transformer.ScratchFloats(rows, _window, model.Pool.Threads));
+        _context = new ForwardContext(model.Pool, _workspace);
+        _logits = new float[(long)rows * Vocabulary];
+    }
+
+    public int Vocabulary => _model.Transformer.Description.VocabularySize;
+
+    /// <summary>Logits of one input, [vocabulary].</summary>
+    public ReadOnlySpan<float> Row(int row) => _logits.AsSpan(row * Vocabulary, Vocabulary);
+
+    /// <summary>Computes the logits of <paramref name="windows"/> windows from empty contexts.</summary>
+    public void Forward(ReadOnlySpan<int> inputs, int windows, CancellationToken cancellationToken)
+    {
+        _context.Cancellation = cancellationToken;
+        _context.Batch.Clear();
+        for (int i = 0; i < windows; i++)
+        {
+            _states[i].Rewind(0);
+            _context.Batch.Add(_states[i], _window);
+        }
+
+        _model.Transformer.Forward(_context, inputs, LogitRows.All, _logits.AsSpan(0, inputs.Length * Vocabulary));
+    }
+
+    public void Dispose()
+    {
+        foreach (var state in _states)
+        {
+            state.Dispose();
+        }
+
+        _workspace.Dispose();
+    }
+}

@@ -1,0 +1,60 @@
+using System.Text.Json;
+using MoeKernels.Generation.Evaluation;
+using MoeKernels.Tests.Repository;
+
+namespace MoeKernels.Tests.Generation.Evaluation;
+
+public class EvaluatorTests(SampleModel sample) : IClassFixture<SampleModel>
+{
+    // Mean nll of the first 8 windows of the shipped book, made once by a run that also agreed with the reference
+    // perplexity of transformers on the validation books.
+    private const double BookNll = 3.447902780152;
+    private const int BookWindows = 8;
+
+    private static string Book => File.ReadAllText(RepositoryPaths.DataFile("books", "the-time-machine.txt"));
+
+    [Fact]
+    public async Task Evaluate_ShippedBook_GivesItsKnownFigure()
+    {
+        var result = await sample.Model.EvaluateAsync(
+            [Book], new EvaluationOptions { MaxWindows = BookWindows }, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Equal(BookWindows * 512, result.Tokens);
+        Assert.InRange(result.Nll, BookNll - 2e-5, BookNll + 2e-5);
+        Assert.Null(result.Kl);
+    }
+
+    /// <summary>The reference figure of transformers on all windows of the validation books; needs the full data set.</summary>
+    [Fact]
+    public async Task Evaluate_ValidationBooks_GivesTheReferenceNll()
+    {
+        string? data = Environment.GetEnvironmentVariable("MOEK_TEST_DATA");
+        Assert.SkipUnless(data is not null, "MOEK_TEST_DATA names no folder with the full data set.");
+        string[] books =
+        [
+            Path.Combine(data, "data", "books", "h-g-wells_the-war-of-the-worlds.txt"),
+            Path.Combine(data, "data", "books", "jane-austen_emma.txt"),
+        ];
+        using var reference = JsonDocument.Parse(
+            await File.ReadAllTextAsync(Path.Combine(data, "models", "novelist-s", "perplexity.json")));
+        var expected = reference.RootElement.GetProperty("val");
+        var result = await sample.Model.EvaluateAsync([.. books.Select(File.ReadAllText)]);
+        Assert.Equal(expected.GetProperty("windows").GetInt32(), result.Windows);
+        double nll = expected.GetProperty("nll").GetDouble();
+        TestContext.Current.TestOutputHelper!.WriteLine($"nll {result.Nll:R}, reference {nll:R}");
+        Assert.InRange(result.Nll, nll - 2e-5, nll + 2e-5);
+    }
+
+    [Fact]
+    public async Task Evaluate_ShortText_Throws() =>
+        await Assert.ThrowsAsync<ArgumentException>(() => sample.Model.EvaluateAsync(["Too short."]));
+
+    [Fact]
+    public void Divergence_OfKnownDistributions_EqualsTheFormula()
+    {
+        float[] p = [MathF.Log(0.5f), MathF.Log(0.25f), MathF.Log(0.25f)];
+        float[] q = [MathF.Log(0.25f) + 3, MathF.Log(0.25f) + 3, MathF.Log(0.5f) + 3];
+        double expected = (0.5 * Math.Log(2)) + (0.25 * Math.Log(0.5));
+        Assert.Equal(expected, EvaluationSums.Divergence(p, q, EvaluationSums.LogSumExp(q)), 6);
+        Assert.Equal(0, EvaluationSums.Divergence(p, p, EvaluationSums.LogSumExp(p)), 9);
+    }
+}
