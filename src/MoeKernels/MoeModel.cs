@@ -1,0 +1,209 @@
+using MoeKernels.Cpu;
+using MoeKernels.Formats;
+using MoeKernels.Generation;
+using MoeKernels.Generation.Evaluation;
+using MoeKernels.Models.Execution;
+using MoeKernels.Models.Families;
+using MoeKernels.Models.Loading;
+using MoeKernels.Planning;
+using MoeKernels.Text;
+
+namespace MoeKernels;
+
+/// <summary>A model loaded from a Hugging Face folder as it was downloaded. Immutable: any number of sessions on any
+/// threads share it.</summary>
+/// <remarks>Disposing it while sessions live frees the memory when the last of them is disposed.</remarks>
+public sealed class MoeModel : IDisposable, IAsyncDisposable
+{
+    private const int DefaultContextLength = 4096;
+
+    private readonly SessionModel _model;
+    private readonly ModelLifetime _lifetime;
+    private int _disposed;
+
+    private MoeModel(Transformer transformer, WorkerPool pool, ModelParts parts, MoeLoadOptions options)
+    {
+        _lifetime = new ModelLifetime(() =>
+        {
+            transformer.Dispose();
+            pool.Dispose();
+        });
+        Info = parts.Info;
+        Tokenizer = parts.Tokenizer;
+        ChatTemplate = parts.ChatTemplate;
+        Backend = new BackendInfo("auto", "cpu", KernelSets.Name, pool.Threads);
+        _model = new SessionModel(
+            transformer, pool, Tokenizer, parts.Defaults, ContextLength(options, Info), () => _lifetime.Lease());
+        Memory = Plan(Info, transformer.Description, options, null, 1, pool.Threads);
+    }
+
+    /// <summary>What the folder holds.</summary>
+    public ModelInfo Info { get; }
+
+    /// <summary>What this model and one session take.</summary>
+    public MemoryPlan Memory { get; }
+
+    /// <summary>Where and how it runs.</summary>
+    public BackendInfo Backend { get; }
+
+    /// <summary>The folder's <c>tokenizer.json</c>; null when it has none.</summary>
+    public Tokenizer? Tokenizer { get; }
+
+    /// <summary>The folder's chat template; null when it has none.</summary>
+    public ChatTemplate? ChatTemplate { get; }
+
+    /// <summary>Loads a model folder.</summary>
+    /// <param name="path">Folder with <c>config.json</c> and safetensors files.</param>
+    /// <param name="options">Context length, threads.</param>
+    /// <param name="progress">Told the bytes read.</param>
+    /// <param name="cancellationToken">Checked every 64 MiB and between layers; nothing stays behind.</param>
+    /// <exception cref="MoeFormatException">A file is missing, damaged or contradicts another; names file and tensor or key.</exception>
+    /// <exception cref="MoeUnsupportedException">The model needs something this library does not do; names it.</exception>
+    /// <exception cref="MoeOutOfMemoryException">The memory is not there.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static async Task<MoeModel> LoadAsync(
+        string path,
+        MoeLoadOptions? options = null,
+        IProgress<LoadProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        options ??= new MoeLoadOptions();
+        ArgumentOutOfRangeException.ThrowIfNegative(options.Threads, nameof(options.Threads));
+        return await Task.Run(() => LoadCoreAsync(path, options, progress, cancellationToken), cancellationToken)
+            .ConfigureAwait(false);
+    }
+
+    /// <summary>Describes a model folder from its config and tensor headers; no weights are read.</summary>
+    /// <inheritdoc cref="LoadAsync" path="/exception"/>
+    public static ModelInfo Inspect(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        using var folder = ModelFolder.Open(path);
+        return ModelInspector.Inspect(path, FamilyRegistry.Describe(folder.Config), folder.Checkpoint);
+    }
+
+    /// <summary>Computes what a model takes, from its config and tensor headers.</summary>
+    /// <param name="path">Model folder.</param>
+    /// <param name="options">Context length and threads, as for loading.</param>
+    /// <param name="hardware">Machine to plan for; null: this one.</param>
+    /// <param name="sessions">Sessions side by side.</param>
+    /// <inheritdoc cref="LoadAsync" path="/exception"/>
+    public static MemoryPlan Plan(
+        string path, MoeLoadOptions? options = null, HardwareInfo? hardware = null, int sessions = 1)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        ArgumentOutOfRangeException.ThrowIfLessThan(sessions, 1);
+        options ??= new MoeLoadOptions();
+        using var folder = ModelFolder.Open(path);
+        var description = FamilyRegistry.Describe(folder.Config);
+        var info = ModelInspector.Inspect(path, description, folder.Checkpoint);
+        int threads = options.Threads > 0 ? options.Threads : WorkerPool.DefaultThreads;
+        return Plan(info, description, options, hardware, sessions, threads);
+    }
+
+    /// <summary>Starts a text.</summary>
+    /// <exception cref="MoeOutOfMemoryException">The caches do not fit the memory.</exception>
+    public MoeSession CreateSession(SessionOptions? options = null)
+    {
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        return new MoeSession(_model, options ?? new SessionOptions(), _lifetime.Lease());
+    }
+
+    /// <summary>Starts a conversation in the model's chat template.</summary>
+    /// <exception cref="MoeUnsupportedException">The folder has no chat template or no tokenizer.</exception>
+    public MoeChat CreateChat(SessionOptions? options = null)
+    {
+        var template = ChatTemplate
+            ?? throw new MoeUnsupportedException("chat with a model that has no chat template", Info.Path);
+        var tokenizer = Tokenizer
+            ?? throw new MoeUnsupportedException("chat with a model that has no tokenizer.json", Info.Path);
+        return new MoeChat(CreateSession(options), template, tokenizer);
+    }
+
+    /// <summary>Measures how well the model predicts texts.</summary>
+    /// <param name="texts">Whole texts, in the order in which they are joined.</param>
+    /// <param name="options">Window length and count.</param>
+    /// <param name="reference">Adds the divergence from this model; must share the vocabulary.</param>
+    /// <param name="progress">Told after each call.</param>
+    /// <param name="cancellationToken">Checked between layers.</param>
+    /// <exception cref="ArgumentException">The texts are shorter than one window.</exception>
+    public async Task<EvaluationResult> EvaluateAsync(
+        IReadOnlyList<string> texts,
+        EvaluationOptions? options = null,
+        MoeModel? reference = null,
+        IProgress<EvaluationProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(texts);
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        options ??= new EvaluationOptions();
+        using var lease = _lifetime.Lease();
+        using var otherLease = reference?._lifetime.Lease();
+        return await Task.Run(
+            () =>
+            {
+                using var evaluator = new Evaluator(_model, reference?._model, options);
+                return evaluator.Run(Evaluator.Encode(_model, texts), options, progress, cancellationToken);
+            },
+            cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Ends the caller's use of the model.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            _lifetime.Release();
+        }
+    }
+
+    /// <inheritdoc cref="Dispose"/>
+    public ValueTask DisposeAsync()
+    {
+        Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private static async Task<MoeModel> LoadCoreAsync(
+        string path, MoeLoadOptions options, IProgress<LoadProgress>? progress, CancellationToken cancellationToken)
+    {
+        var folder = ModelFolder.Open(path);
+        ModelParts parts;
+        try
+        {
+            parts = ModelParts.Read(path, folder);
+        }
+        catch
+        {
+            folder.Dispose();
+            throw;
+        }
+
+        var transformer = await ModelLoader.LoadAsync(folder, options.ReadAhead, progress, cancellationToken)
+            .ConfigureAwait(false);
+        return new MoeModel(transformer, new WorkerPool(options.Threads), parts, options);
+    }
+
+    private static MemoryPlan Plan(
+        ModelInfo info,
+        Models.Description.ModelDescription description,
+        MoeLoadOptions options,
+        HardwareInfo? hardware,
+        int sessions,
+        int threads) => MemoryPlanner.Plan(
+            info, description, hardware ?? HardwareInfo.Detect(), ContextLength(options, info),
+            new SessionOptions().PrefillChunk, sessions, threads);
+
+    private static int ContextLength(MoeLoadOptions options, ModelInfo info)
+    {
+        int length = options.ContextLength ?? Math.Min(info.MaxContext, DefaultContextLength);
+        if (length < 1 || length > info.MaxContext)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(options), length, $"The context length must lie between 1 and the model's {info.MaxContext}.");
+        }
+
+        return length;
+    }
+}

@@ -1,0 +1,56 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using MoeKernels.Cpu;
+
+namespace MoeKernels.Planning;
+
+/// <summary>How a check ended.</summary>
+public enum CheckStatus
+{
+    /// <summary>As it should be.</summary>
+    Ok,
+
+    /// <summary>Works, but something is missing or slower than it could be.</summary>
+    Note,
+
+    /// <summary>Broken.</summary>
+    Fail,
+}
+
+/// <summary>One line of a doctor's report.</summary>
+/// <param name="Status">How it ended.</param>
+/// <param name="Name">What was checked.</param>
+/// <param name="Detail">What was found, and the next step where something is wrong.</param>
+public sealed record HealthCheck(CheckStatus Status, string Name, string Detail);
+
+/// <summary>Checks this machine, and a model on it.</summary>
+public static class Doctor
+{
+    /// <summary>Checks the runtime, the processor's kernels against each other, memory and devices.</summary>
+    public static IReadOnlyList<HealthCheck> CheckMachine()
+    {
+        var hardware = HardwareInfo.Detect();
+        return
+        [
+            new(CheckStatus.Ok, "runtime",
+                $"{RuntimeInformation.FrameworkDescription} on {RuntimeInformation.RuntimeIdentifier}"),
+            Kernels(hardware),
+            SelfTest(),
+            new(CheckStatus.Ok, "memory", string.Create(CultureInfo.InvariantCulture,
+                $"{hardware.AvailableMemoryBytes / 1e9:F1} of {hardware.TotalMemoryBytes / 1e9:F1} GB available")),
+            new(CheckStatus.Note, "cuda", "this build has no CUDA backend; models run on the CPU"),
+        ];
+    }
+
+    private static HealthCheck Kernels(HardwareInfo hardware) => Simd.Level == SimdLevel.Software
+        ? new(CheckStatus.Note, "kernels", "scalar code: no vector instructions are available or MOEK_KERNELS forbids them")
+        : new(CheckStatus.Ok, "kernels", $"{hardware.KernelSet}, {WorkerPool.DefaultThreads} threads");
+
+    private static HealthCheck SelfTest()
+    {
+        string? difference = KernelSelfTest.FirstDifference();
+        return difference is null
+            ? new(CheckStatus.Ok, "self-test", "all kernels give the scalar reference's bits")
+            : new(CheckStatus.Fail, "self-test", $"{difference}; please report this with the output of moe doctor --json");
+    }
+}

@@ -1,0 +1,60 @@
+using MoeKernels.Models.Description;
+using MoeKernels.Models.Execution;
+
+namespace MoeKernels.Planning;
+
+/// <summary>Adds up what a model will take.</summary>
+internal static class MemoryPlanner
+{
+    // Measured on linux-x64: resident memory of `moe generate` beyond weights, caches and workspace.
+    private const long RuntimeBytes = 60L << 20;
+
+    // Tokenizers hold about this many bytes per vocabulary entry (text, id maps, merge ranks), measured on 150,000 entries.
+    private const long TokenizerBytesPerEntry = 300;
+
+    public static MemoryPlan Plan(
+        ModelInfo info,
+        ModelDescription model,
+        HardwareInfo hardware,
+        int contextLength,
+        int prefillChunk,
+        int sessions,
+        int threads)
+    {
+        int chunk = Math.Min(prefillChunk, contextLength);
+        long state = ModelInspector.Layers(model).Sum(layer => layer.StateBytes(contextLength));
+        long workspace = sizeof(float) * Transformer.ScratchFloats(model, chunk, contextLength, threads);
+        long experts = Bytes(info, WeightRole.RoutedExperts);
+        long active = info.Experts == 0 ? 0 : experts / info.Experts * info.ExpertsPerToken;
+        return new MemoryPlan
+        {
+            ExpertBytes = experts,
+            OtherWeightBytes = info.Bytes - experts,
+            CopiedBytes = CopiedBytes(info),
+            StateBytes = state * sessions,
+            WorkspaceBytes = workspace * sessions,
+            RuntimeBytes = RuntimeBytes + (info.Vocabulary * TokenizerBytesPerEntry),
+            ContextLength = contextLength,
+            Sessions = sessions,
+            PrefillChunk = chunk,
+            Hardware = hardware,
+            BytesPerToken = active + DenseBytesPerToken(info),
+        };
+    }
+
+    private static long Bytes(ModelInfo info, WeightRole role) =>
+        info.Parts.Where(part => part.Role == role).Sum(part => part.Bytes);
+
+    /// <summary>Everything but the experts; of an embedding that is not the head only one row.</summary>
+    private static long DenseBytesPerToken(ModelInfo info)
+    {
+        bool hasHead = info.Parts.Any(part => part.Role == WeightRole.Head);
+        long embedding = Bytes(info, WeightRole.Embedding);
+        return info.Bytes - Bytes(info, WeightRole.RoutedExperts) - (hasHead ? embedding - (embedding / info.Vocabulary) : 0);
+    }
+
+    /// <summary>Vectors are widened to fp32; fused tensors stored inputs first are transposed in their width.</summary>
+    private static long CopiedBytes(ModelInfo info) => info.Tensors
+        .Where(tensor => tensor.Role != WeightRole.Unused && tensor.Shape.Count == 1)
+        .Sum(tensor => tensor.Shape[0] * sizeof(float));
+}

@@ -1,0 +1,82 @@
+using System.Globalization;
+using MoeKernels.Formats;
+using MoeKernels.Models.Description;
+using MoeKernels.Router;
+
+namespace MoeKernels.Planning;
+
+/// <summary>Summarises a model folder from its description and tensor headers.</summary>
+internal static class ModelInspector
+{
+    public static ModelInfo Inspect(string path, ModelDescription model, Checkpoint checkpoint)
+    {
+        var roles = new WeightRoles(model);
+        TensorSummary[] tensors =
+        [
+            .. checkpoint.Names.Order(StringComparer.Ordinal).Select(checkpoint.Get).Select(tensor => new TensorSummary(
+                tensor.Name, tensor.ElementType, tensor.Shape, tensor.ByteLength, roles.Of(tensor.Name))),
+        ];
+        MoeSpec[] moe = [.. Layers(model).OfType<MoeSpec>()];
+        return new ModelInfo
+        {
+            Path = path,
+            Family = model.Family,
+            IsEncoderDecoder = model.Encoder is not null,
+            Layers = model.Decoder.Blocks.Count + (model.Encoder?.Blocks.Count ?? 0),
+            MoeLayers = moe.Length,
+            Hidden = model.Hidden,
+            Vocabulary = model.VocabularySize,
+            MaxContext = model.MaxContext,
+            Experts = moe.Select(layer => layer.Router.Experts).DefaultIfEmpty().Max(),
+            ExpertsPerToken = moe.Select(layer => layer.Router.TopK).DefaultIfEmpty().Max(),
+            Routers = [.. moe.Select(layer => $"{layer.TraceModule}: {Describe(layer.Router)}")],
+            Parts = [.. Enum.GetValues<WeightRole>().Select(role => Part(role, tensors)).Where(part => part.Bytes > 0)],
+            Tensors = tensors,
+            Files = checkpoint.Files,
+        };
+    }
+
+    /// <summary>Every sublayer of a model, encoder first.</summary>
+    public static IEnumerable<LayerSpec> Layers(ModelDescription model) =>
+        from stack in new[] { model.Encoder, model.Decoder }.OfType<StackSpec>()
+        from block in stack.Blocks
+        from sublayer in block.Sublayers
+        select sublayer.Layer;
+
+    private static ModelPart Part(WeightRole role, TensorSummary[] tensors)
+    {
+        var own = tensors.Where(tensor => tensor.Role == role);
+        return new ModelPart(role, own.Sum(Parameters), own.Sum(tensor => tensor.Bytes));
+    }
+
+    /// <summary>Numbers of the trained model in a tensor: two per byte of MXFP4 blocks, none in scales.</summary>
+    private static long Parameters(TensorSummary tensor)
+    {
+        if (tensor.Name.EndsWith("_scales", StringComparison.Ordinal)
+            || tensor.Name.EndsWith("_scale_inv", StringComparison.Ordinal))
+        {
+            return 0;
+        }
+
+        long elements = tensor.Shape.Aggregate(1L, (product, extent) => product * extent);
+        return tensor.Name.EndsWith("_blocks", StringComparison.Ordinal) ? elements * 2 : elements;
+    }
+
+    private static string Describe(RouterSpec router)
+    {
+        var invariant = CultureInfo.InvariantCulture;
+        List<string> words = [string.Create(invariant, $"top-{router.TopK} of {router.Experts}"), $"{router.Score}"];
+        if (router.Groups > 1)
+        {
+            words.Add(string.Create(invariant, $"{router.Groups} groups, {router.Grouping}"));
+        }
+
+        words.Add($"normalize {router.Normalize}");
+        if (router.Scale != 1)
+        {
+            words.Add(string.Create(invariant, $"scale {router.Scale}"));
+        }
+
+        return string.Join(", ", words);
+    }
+}
