@@ -8,8 +8,15 @@ var root = new RootCommand("Run, compress and measure Mixture-of-Experts models.
     CommonOptions.Device,
     CommonOptions.Json,
     CommonOptions.Quiet,
+    GenerateCommand.Create(),
+    ChatCommand.Create(),
+    InspectCommand.Create(),
+    PlanCommand.Create(),
+    DoctorCommand.Create(),
+    EvalCommand.Create(),
+    TokenizeCommand.Create(),
 };
-root.SetAction(parsed =>
+root.SetAction(_ =>
 {
     Console.Error.WriteLine("moe: say what to do, for example: moe generate -p \"Once upon a time\" (moe --help lists all)");
     return ExitCodes.Usage;

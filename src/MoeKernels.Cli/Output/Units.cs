@@ -17,6 +17,10 @@ internal static class Units
     /// <summary>A number with three significant places.</summary>
     public static string Number(double value) => value.ToString("G4", CultureInfo.InvariantCulture);
 
+    /// <summary>A number with so many decimals.</summary>
+    public static string Fixed(double value, int decimals) =>
+        value.ToString($"F{decimals}", CultureInfo.InvariantCulture);
+
     /// <summary>Reads <c>512MiB</c>, <c>8GiB</c>, <c>8GB</c> or plain bytes.</summary>
     public static bool TryParseBytes(string text, out long bytes)
     {

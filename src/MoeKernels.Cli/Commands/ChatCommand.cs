@@ -1,0 +1,84 @@
+using System.CommandLine;
+using MoeKernels.Cli.Output;
+using MoeKernels.Generation;
+
+namespace MoeKernels.Cli.Commands;
+
+/// <summary><c>moe chat [model]</c>: a conversation in the model's own chat template.</summary>
+internal static class ChatCommand
+{
+    public static Command Create()
+    {
+        var model = ModelArguments.OptionalModel();
+        var system = new Option<string?>("--system") { Description = "System message" };
+        var prompt = new Option<string?>("--prompt", "-p") { Description = "One message, then leave; @file or - for standard input" };
+        var context = ModelArguments.Context();
+        var threads = ModelArguments.Threads();
+        var stats = new Option<bool>("--stats") { Description = "Print tokens and speed to stderr after each answer" };
+        var sampling = new SamplingOptions();
+        var command = new Command("chat", "Interactive conversation") { model, system, prompt, context, threads, stats };
+        sampling.AddTo(command);
+        command.SetWork(async (parsed, terminal, cancellation) =>
+        {
+            using var loaded = await ModelArguments.LoadAsync(
+                parsed.GetValue(model)!, terminal, parsed.GetValue(context), parsed.GetValue(threads), cancellation)
+                .ConfigureAwait(false);
+            terminal.Note(loaded.Backend.ToString());
+            using var chat = loaded.CreateChat();
+            var conversation = new Conversation(
+                terminal, chat, loaded.Backend.Actual, sampling.Read(parsed), parsed.GetValue(stats));
+            if (parsed.GetValue(system) is { } instruction)
+            {
+                chat.AddMessage("system", instruction);
+            }
+
+            if (parsed.GetValue(prompt) is { } single)
+            {
+                string text = await ModelArguments.ReadTextAsync(single, cancellation).ConfigureAwait(false);
+                await conversation.AnswerAsync(text, cancellation).ConfigureAwait(false);
+            }
+            else
+            {
+                await conversation.RunAsync(cancellation).ConfigureAwait(false);
+            }
+
+            return ExitCodes.Done;
+        });
+        return command;
+    }
+
+    /// <summary>Reads messages until the input ends.</summary>
+    private sealed class Conversation(
+        Terminal terminal, MoeChat chat, string backend, GenerationOptions options, bool stats)
+    {
+        public async Task RunAsync(CancellationToken cancellation)
+        {
+            terminal.Note("Write a message; an empty line or Ctrl+D leaves, Ctrl+C stops.");
+            while (true)
+            {
+                if (!Console.IsInputRedirected)
+                {
+                    await Console.Error.WriteAsync("> ").ConfigureAwait(false);
+                }
+
+                string? line = await Console.In.ReadLineAsync(cancellation).ConfigureAwait(false);
+                if (string.IsNullOrEmpty(line))
+                {
+                    return;
+                }
+
+                await AnswerAsync(line, cancellation).ConfigureAwait(false);
+            }
+        }
+
+        public async Task AnswerAsync(string text, CancellationToken cancellation)
+        {
+            await AnswerPrinter.PrintAsync(
+                terminal, chat.Session, backend, chat.SendAsync(text, options, cancellation)).ConfigureAwait(false);
+            if (stats)
+            {
+                terminal.Note(AnswerPrinter.Describe(chat.Session.LastStats));
+            }
+        }
+    }
+}

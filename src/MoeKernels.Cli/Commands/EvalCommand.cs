@@ -1,0 +1,96 @@
+using System.CommandLine;
+using MoeKernels.Cli.Output;
+using MoeKernels.Generation.Evaluation;
+
+namespace MoeKernels.Cli.Commands;
+
+/// <summary><c>moe eval [model] --text FILE...</c>: perplexity, and KL divergence against a reference model.</summary>
+internal static class EvalCommand
+{
+    private const string Schema = "moe.eval/1";
+
+    public static Command Create()
+    {
+        var model = ModelArguments.OptionalModel();
+        var texts = new Option<string[]>("--text")
+        {
+            Description = "Text files; default: the small book that comes with moe",
+            AllowMultipleArgumentsPerToken = true,
+        };
+        var reference = new Option<string?>("--ref") { Description = "Model folder to compare with: adds the KL divergence" };
+        var window = new Option<int>("--window")
+        {
+            Description = "Tokens per window",
+            DefaultValueFactory = _ => new EvaluationOptions().Window,
+        };
+        var windows = new Option<int?>("--windows") { Description = "Most windows to score; default: all" };
+        var threads = ModelArguments.Threads();
+        var command = new Command("eval", "Perplexity and KL divergence against a reference")
+        {
+            model, texts, reference, window, windows, threads,
+        };
+        command.SetWork(async (parsed, terminal, cancellation) =>
+        {
+            string[] contents = await ReadAsync(parsed.GetValue(texts) ?? [], cancellation).ConfigureAwait(false);
+            int workers = parsed.GetValue(threads);
+            using var loaded = await ModelArguments.LoadAsync(
+                parsed.GetValue(model)!, terminal, null, workers, cancellation).ConfigureAwait(false);
+            using var compared = parsed.GetValue(reference) is { } other
+                ? await ModelArguments.LoadAsync(other, terminal, null, workers, cancellation).ConfigureAwait(false)
+                : null;
+            var options = new EvaluationOptions
+            {
+                Window = parsed.GetValue(window),
+                MaxWindows = parsed.GetValue(windows),
+            };
+            var progress = new LineProgress<EvaluationProgress>(
+                terminal, step => $"window {step.Window} of {step.Windows}, nll {step.Nll:F4}");
+            var result = await loaded.EvaluateAsync(contents, options, compared, progress, cancellation).ConfigureAwait(false);
+            terminal.EndProgress();
+            Write(terminal, result);
+            return ExitCodes.Done;
+        });
+        return command;
+    }
+
+    /// <summary>Reads the files in file-name order, as the protocol joins them.</summary>
+    private static async Task<string[]> ReadAsync(string[] files, CancellationToken cancellation)
+    {
+        string[] paths = files.Length == 0
+            ? [SampleData.Book]
+            : [.. files.OrderBy(file => Path.GetFileName(file), StringComparer.Ordinal)];
+        return await Task.WhenAll(paths.Select(path => File.ReadAllTextAsync(path, cancellation))).ConfigureAwait(false);
+    }
+
+    private static void Write(Terminal terminal, EvaluationResult result)
+    {
+        if (!terminal.Json)
+        {
+            terminal.WriteLine($"nll         {Units.Fixed(result.Nll, 6)}");
+            terminal.WriteLine($"perplexity  {Units.Fixed(result.Perplexity, 4)}");
+            if (result.Kl is { } kl)
+            {
+                terminal.WriteLine($"kl          {Units.Fixed(kl, 6)}");
+                terminal.WriteLine($"same top    {Units.Fixed(result.SameTop!.Value, 4)}");
+            }
+
+            terminal.WriteLine($"tokens      {result.Tokens}");
+            return;
+        }
+
+        terminal.WriteJson(json =>
+        {
+            json.WriteString("schema", Schema);
+            json.WriteNumber("nll", result.Nll);
+            json.WriteNumber("perplexity", result.Perplexity);
+            if (result.Kl is { } kl)
+            {
+                json.WriteNumber("kl", kl);
+                json.WriteNumber("same_top", result.SameTop!.Value);
+            }
+
+            json.WriteNumber("tokens", result.Tokens);
+            json.WriteNumber("windows", result.Windows);
+        });
+    }
+}

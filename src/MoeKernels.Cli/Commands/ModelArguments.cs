@@ -1,0 +1,66 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using MoeKernels.Cli.Output;
+
+namespace MoeKernels.Cli.Commands;
+
+/// <summary>Arguments and options that several commands share.</summary>
+internal static class ModelArguments
+{
+    /// <summary>A model folder; the sample model when left out.</summary>
+    public static Argument<string> OptionalModel() => new("model")
+    {
+        Description = "Model folder as downloaded; default: the sample model that comes with moe",
+        DefaultValueFactory = _ => SampleData.Model,
+    };
+
+    public static Option<int?> Context() => new("--ctx")
+    {
+        Description = "Context length in tokens; default: the model's, at most 4096",
+    };
+
+    public static Option<int> Threads() => new("--threads")
+    {
+        Description = "Worker threads; default: MOEK_THREADS, else all processors",
+    };
+
+    /// <summary>A number that reads the same in every culture.</summary>
+    public static Option<float?> Number(string name, string description) => new(name)
+    {
+        Description = description,
+        CustomParser = result => ParseNumber(result),
+    };
+
+    /// <summary>Loads a model with a progress line.</summary>
+    public static async Task<MoeModel> LoadAsync(
+        string path, Terminal terminal, int? contextLength, int threads, CancellationToken cancellation)
+    {
+        var options = new MoeLoadOptions { ContextLength = contextLength, Threads = threads };
+        var progress = new LineProgress<Formats.LoadProgress>(
+            terminal, step => $"loading {Units.Bytes(step.BytesRead)} of {Units.Bytes(step.BytesTotal)}");
+        var model = await MoeModel.LoadAsync(path, options, progress, cancellation).ConfigureAwait(false);
+        terminal.EndProgress();
+        return model;
+    }
+
+    /// <summary>Text given as it is, as <c>@file</c>, or as <c>-</c> for standard input.</summary>
+    public static async Task<string> ReadTextAsync(string value, CancellationToken cancellation) => value switch
+    {
+        "-" => await Console.In.ReadToEndAsync(cancellation).ConfigureAwait(false),
+        ['@', .. var file] => await File.ReadAllTextAsync(file, cancellation).ConfigureAwait(false),
+        _ => value,
+    };
+
+    private static float? ParseNumber(ArgumentResult result)
+    {
+        string text = result.Tokens[0].Value;
+        if (float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out float value))
+        {
+            return value;
+        }
+
+        result.AddError($"'{text}' is not a number.");
+        return null;
+    }
+}

@@ -1,0 +1,100 @@
+using System.CommandLine;
+using MoeKernels.Cli.Output;
+using MoeKernels.Planning;
+
+namespace MoeKernels.Cli.Commands;
+
+/// <summary><c>moe plan [model]</c>: memory a model takes, before loading it.</summary>
+internal static class PlanCommand
+{
+    private const string Schema = "moe.plan/1";
+
+    public static Command Create()
+    {
+        var model = ModelArguments.OptionalModel();
+        var context = ModelArguments.Context();
+        var sessions = new Option<int>("--batch")
+        {
+            Description = "Sessions side by side",
+            DefaultValueFactory = _ => 1,
+        };
+        var memory = new Option<string?>("--for")
+        {
+            Description = "Memory of a machine that is not this one, for example 8GiB",
+        };
+        var command = new Command("plan", "Predict memory before loading") { model, context, sessions, memory };
+        command.SetWork((parsed, terminal, cancellation) =>
+        {
+            var options = new MoeLoadOptions { ContextLength = parsed.GetValue(context) };
+            var plan = MoeModel.Plan(
+                parsed.GetValue(model)!, options, Machine(parsed.GetValue(memory)), parsed.GetValue(sessions));
+            if (terminal.Json)
+            {
+                WriteJson(terminal, plan);
+            }
+            else
+            {
+                WriteText(terminal, plan);
+            }
+
+            return Task.FromResult(plan.Fits ? ExitCodes.Done : ExitCodes.DoesNotFit);
+        });
+        return command;
+    }
+
+    private static HardwareInfo? Machine(string? memory)
+    {
+        if (memory is null)
+        {
+            return null;
+        }
+
+        return Units.TryParseBytes(memory, out long bytes)
+            ? HardwareInfo.Detect() with { TotalMemoryBytes = bytes, AvailableMemoryBytes = bytes }
+            : throw new UsageException($"'{memory}' is no size; write for example 8GiB.");
+    }
+
+    private static void WriteText(Terminal terminal, MemoryPlan plan)
+    {
+        var table = new TextTable("memory", "size");
+        table.Add("experts", Units.Bytes(plan.ExpertBytes));
+        table.Add("other weights", Units.Bytes(plan.OtherWeightBytes));
+        table.Add("copies", Units.Bytes(plan.CopiedBytes));
+        table.Add($"caches, {plan.Sessions} x {plan.ContextLength} tokens", Units.Bytes(plan.StateBytes));
+        table.Add("workspace", Units.Bytes(plan.WorkspaceBytes));
+        table.Add("runtime", Units.Bytes(plan.RuntimeBytes));
+        table.Add("total", Units.Bytes(plan.TotalBytes));
+        terminal.Write(table.ToString());
+        terminal.WriteLine(
+            $"{(plan.Fits ? "fits" : "does not fit")} the {Units.Bytes(plan.Hardware.AvailableMemoryBytes)} available; "
+            + $"{Units.Bytes(plan.BytesPerToken)} of weights read per token");
+        foreach (string advice in plan.Advice)
+        {
+            terminal.WriteLine(advice);
+        }
+    }
+
+    private static void WriteJson(Terminal terminal, MemoryPlan plan) => terminal.WriteJson(json =>
+    {
+        json.WriteString("schema", Schema);
+        json.WriteNumber("expert_bytes", plan.ExpertBytes);
+        json.WriteNumber("other_weight_bytes", plan.OtherWeightBytes);
+        json.WriteNumber("copied_bytes", plan.CopiedBytes);
+        json.WriteNumber("state_bytes", plan.StateBytes);
+        json.WriteNumber("workspace_bytes", plan.WorkspaceBytes);
+        json.WriteNumber("runtime_bytes", plan.RuntimeBytes);
+        json.WriteNumber("total_bytes", plan.TotalBytes);
+        json.WriteNumber("context", plan.ContextLength);
+        json.WriteNumber("sessions", plan.Sessions);
+        json.WriteNumber("bytes_per_token", plan.BytesPerToken);
+        json.WriteNumber("available_bytes", plan.Hardware.AvailableMemoryBytes);
+        json.WriteBoolean("fits", plan.Fits);
+        json.WriteStartArray("advice");
+        foreach (string advice in plan.Advice)
+        {
+            json.WriteStringValue(advice);
+        }
+
+        json.WriteEndArray();
+    });
+}

@@ -1,0 +1,123 @@
+using MoeKernels.Tests.Repository;
+
+namespace MoeKernels.Tests.Cli;
+
+public class CommandTests
+{
+    private static string Model => RepositoryPaths.DataFile("novelist-s");
+
+    [Fact]
+    public async Task Generate_WithoutModel_UsesTheSampleAndPrintsOnlyText()
+    {
+        var result = await MoeCommand.RunAsync("generate", "-p", "It was a", "-n", "8", "-t", "0", "-q");
+        Assert.Equal(0, result.ExitCode);
+        Assert.StartsWith("It was a", result.Output, StringComparison.Ordinal);
+        Assert.True(result.Output.Length > "It was a".Length + 5);
+        Assert.Empty(result.Error);
+    }
+
+    [Fact]
+    public async Task Generate_Json_WritesTokensThenDone()
+    {
+        var result = await MoeCommand.RunAsync("generate", Model, "-p", "It was a", "-n", "5", "--seed", "3", "--json");
+        Assert.Equal(0, result.ExitCode);
+        Assert.Equal(6, result.JsonLines.Length);
+        Assert.All(result.JsonLines[..5], line => Assert.Equal("token", line.GetProperty("type").GetString()));
+        var done = result.JsonLines[5];
+        Assert.Equal("moe.generate/1", done.GetProperty("schema").GetString());
+        Assert.Equal("length", done.GetProperty("finish").GetString());
+        Assert.Equal(5, done.GetProperty("usage").GetProperty("new").GetInt32());
+        var again = await MoeCommand.RunAsync("generate", Model, "-p", "It was a", "-n", "5", "--seed", "3", "--json");
+        Assert.Equal(
+            result.JsonLines[..5].Select(line => line.GetProperty("id").GetInt32()),
+            again.JsonLines[..5].Select(line => line.GetProperty("id").GetInt32()));
+    }
+
+    [Fact]
+    public async Task Generate_PromptFromStandardInput_IsRead()
+    {
+        var result = await MoeCommand.RunAsync("Once upon", ["generate", "-p", "-", "-n", "2", "-t", "0", "-q"]);
+        Assert.StartsWith("Once upon", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Inspect_Json_NamesFamilyExpertsAndParts()
+    {
+        var result = await MoeCommand.RunAsync("inspect", Model, "--json", "--tensors", "*experts.0.up_proj*");
+        Assert.Equal("qwen3_moe", result.Json.GetProperty("family").GetString());
+        Assert.Equal(16, result.Json.GetProperty("experts").GetInt32());
+        Assert.Equal(4, result.Json.GetProperty("tensors").GetArrayLength());
+        long routed = result.Json.GetProperty("parts").EnumerateArray()
+            .Single(part => part.GetProperty("role").GetString() == "RoutedExperts").GetProperty("parameters").GetInt64();
+        Assert.Equal(4L * 16 * 3 * 128 * 128, routed);
+        Assert.DoesNotContain(
+            result.Json.GetProperty("parts").EnumerateArray(), part => part.GetProperty("role").GetString() == "Unused");
+    }
+
+    [Fact]
+    public async Task Plan_TooSmallAMachine_SaysSoWithExitCode5()
+    {
+        var fits = await MoeCommand.RunAsync("plan", Model, "--json");
+        Assert.Equal(0, fits.ExitCode);
+        Assert.True(fits.Json.GetProperty("fits").GetBoolean());
+        var small = await MoeCommand.RunAsync("plan", Model, "--for", "16MiB");
+        Assert.Equal(5, small.ExitCode);
+        Assert.Contains("does not fit", small.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Doctor_Json_PassesItsSelfTests()
+    {
+        var result = await MoeCommand.RunAsync("doctor", "--model", Model, "--json");
+        Assert.Equal(0, result.ExitCode);
+        Assert.DoesNotContain(
+            result.Json.GetProperty("checks").EnumerateArray(),
+            check => check.GetProperty("status").GetString() == "FAIL");
+        Assert.Equal(4, (await MoeCommand.RunAsync("doctor", "--require", "cuda")).ExitCode);
+    }
+
+    [Fact]
+    public async Task Eval_AgainstItself_HasNoDivergence()
+    {
+        var result = await MoeCommand.RunAsync("eval", Model, "--ref", Model, "--windows", "2", "--json");
+        Assert.Equal(0, result.ExitCode);
+        Assert.Equal(1024, result.Json.GetProperty("tokens").GetInt64());
+        Assert.Equal(0, result.Json.GetProperty("kl").GetDouble(), 9);
+        Assert.Equal(1, result.Json.GetProperty("same_top").GetDouble());
+        Assert.Equal(
+            Math.Exp(result.Json.GetProperty("nll").GetDouble()), result.Json.GetProperty("perplexity").GetDouble(), 6);
+    }
+
+    [Fact]
+    public async Task Tokenize_AndDecode_RoundTrip()
+    {
+        const string Text = "Call me Ishmael. 15 naïve whales — gone!";
+        var encoded = await MoeCommand.RunAsync("tokenize", Model, "-p", Text, "--json", "--no-special");
+        int[] ids = [.. encoded.Json.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
+        Assert.Equal(ids.Length, encoded.Json.GetProperty("tokens").GetArrayLength());
+        Assert.Equal(Text.Length, encoded.Json.GetProperty("offsets")[ids.Length - 1][1].GetInt32());
+        var decoded = await MoeCommand.RunAsync("tokenize", Model, "-p", string.Join(' ', ids), "--decode");
+        Assert.Equal(Text + "\n", decoded.Output);
+    }
+
+    [Theory]
+    [InlineData(2, "generate", "--nope")]
+    [InlineData(2, "generate", "-t", "warm")]
+    [InlineData(2, "generate", "-n", "1", "--top-p", "2")]
+    [InlineData(2, "generate", "--device", "tpu")]
+    [InlineData(2, "tokenize")]
+    [InlineData(2, "plan", "--for", "lots")]
+    [InlineData(3, "generate", "no/such/folder")]
+    [InlineData(3, "inspect", "no/such/folder")]
+    [InlineData(3, "tokenize", "no/such/folder", "-p", "x")]
+    [InlineData(3, "chat", "-p", "Hello")]
+    [InlineData(4, "generate", "--device", "cuda:0")]
+    public async Task Mistakes_GiveOneSentenceAndTheirExitCode(int exitCode, params string[] arguments)
+    {
+        var result = await MoeCommand.RunAsync(arguments);
+        Assert.Equal(exitCode, result.ExitCode);
+        Assert.Empty(result.Output);
+        Assert.Contains("moe: ", result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+}
