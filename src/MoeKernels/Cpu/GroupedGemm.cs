@@ -130,29 +130,30 @@ internal static unsafe class GroupedGemm
             {
                 int blocks = Work.BlocksOf(expert);
                 int last = Math.Min(End - first, blocks);
-                for (int block = Math.Max(Begin - first, 0); block < last; block++)
-                    Block<T>(expert, block);
+                for (int block = Math.Max(Begin - first, 0); block < last;)
+                    block += Block<T>(expert, block, last);
                 first += blocks;
             }
         }
 
-        private readonly void Block<T>(int expert, int block)
+        private readonly int Block<T>(int expert, int block, int end)
             where T : struct, IVec16<T>
         {
             int offset = Work.Offsets[expert];
-            GemmBlock.Locate(
-                block, Work.Main[expert].Rows, Work.Offsets[expert + 1] - offset,
+            int covered = GemmBlock.Locate(
+                block, end, Work.Main[expert].Rows, Work.Offsets[expert + 1] - offset,
                 out int row, out int rows, out int token, out int tokens);
             token += offset;
             if (Work.IsGateUp)
             {
                 GateUpBlock<T>(Work, expert, row, rows, token, tokens);
-                return;
+                return covered;
             }
 
             GemmBlock.Forward<T>(
                 Work.Main[expert], row, rows, Bias(Work.MainBias, expert, row), Work.X + (token * Work.XStride),
                 Work.XStride, tokens, Work.Y + (token * Work.YStride) + row, Work.YStride);
+            return covered;
         }
     }
 }

@@ -92,20 +92,21 @@ internal static unsafe partial class Linear
             {
                 int blocks = GemmBlock.Count(part->Weights.Rows, Work.Tokens);
                 int last = Math.Min(End - first, blocks);
-                for (int block = Math.Max(Begin - first, 0); block < last; block++)
-                    Block<T>(*part, block);
+                for (int block = Math.Max(Begin - first, 0); block < last;)
+                    block += Block<T>(*part, block, last);
                 first += blocks;
             }
         }
 
-        private readonly void Block<T>(in LinearPart part, int block)
+        private readonly int Block<T>(in LinearPart part, int block, int end)
             where T : struct, IVec16<T>
         {
-            GemmBlock.Locate(
-                block, part.Weights.Rows, Work.Tokens, out int row, out int rows, out int token, out int tokens);
+            int covered = GemmBlock.Locate(
+                block, end, part.Weights.Rows, Work.Tokens, out int row, out int rows, out int token, out int tokens);
             GemmBlock.Forward<T>(
                 part.Weights, row, rows, part.Bias == null ? null : part.Bias + row, Work.X + (token * Work.XStride),
                 Work.XStride, tokens, part.Y + (token * part.YStride) + row, part.YStride);
+            return covered;
         }
     }
 
@@ -132,11 +133,14 @@ internal static unsafe partial class Linear
             where T : struct, IVec16<T>
         {
             int blocks = GemmBlock.Count(Work.HeadRows, Work.Tokens);
-            for (int item = Begin; item < End; item++)
+            int covered;
+            for (int item = Begin; item < End; item += covered)
             {
                 int head = item / blocks;
-                GemmBlock.Locate(
-                    item % blocks, Work.HeadRows, Work.Tokens, out int row, out int rows, out int token, out int tokens);
+                int block = item % blocks;
+                covered = GemmBlock.Locate(
+                    block, Math.Min(blocks, block + End - item), Work.HeadRows, Work.Tokens,
+                    out int row, out int rows, out int token, out int tokens);
                 GemmBlock.Forward<T>(
                     Work.Weights, (head * Work.HeadStride) + row, rows, null,
                     Work.X + (token * Work.XStride) + (head * Work.XHeadStride), Work.XStride, tokens,

@@ -13,7 +13,6 @@ internal sealed unsafe class WorkerPool : IDisposable
 {
     // About 50 microseconds: longer than the serial gaps between two parallel steps of a layer.
     private const int SpinRounds = 1500;
-    private const int ChunksPerWorker = 8;
     private const int HelperStackBytes = 1 << 20;
 
     // Low half: helpers inside the run. Bit 32: the run accepts helpers. Above: number of the run.
@@ -31,7 +30,7 @@ internal sealed unsafe class WorkerPool : IDisposable
     private void* _work;
     private delegate*<void*, int, int, int, void> _execute;
     private int _items;
-    private int _grain;
+    private int _maxGrain;
     private ExceptionDispatchInfo? _error;
 
     /// <summary>Starts the threads.</summary>
@@ -88,7 +87,7 @@ internal sealed unsafe class WorkerPool : IDisposable
                 _work = pinned;
                 _execute = &Execute<TWork>;
                 _items = items;
-                _grain = Math.Clamp(items / (Threads * ChunksPerWorker), 1, maxGrain);
+                _maxGrain = maxGrain;
                 RunPublished();
             }
         }
@@ -135,15 +134,22 @@ internal sealed unsafe class WorkerPool : IDisposable
     private void TakeItems(int worker)
     {
         int items = _items;
-        int grain = _grain;
         try
         {
-            while (true)
+            long begin = Volatile.Read(ref _next.Value);
+            while (begin < items)
             {
-                long begin = Interlocked.Add(ref _next.Value, grain) - grain;
-                if (begin >= items)
-                    return;
-                _execute(_work, (int)begin, (int)Math.Min(begin + grain, items), worker);
+                // Half of an equal share of what is left: long runs first, for weights stream from memory best that way,
+                // short ones in the end, so that nobody waits long for the last.
+                long grain = Math.Clamp((items - begin) / (2 * Threads), 1, _maxGrain);
+                long seen = Interlocked.CompareExchange(ref _next.Value, begin + grain, begin);
+                if (seen == begin)
+                {
+                    _execute(_work, (int)begin, (int)(begin + grain), worker);
+                    seen = Volatile.Read(ref _next.Value);
+                }
+
+                begin = seen;
             }
         }
 #pragma warning disable CA1031 // Whatever an item throws belongs to the caller of Run, not to this thread.

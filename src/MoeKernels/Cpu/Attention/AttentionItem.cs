@@ -80,9 +80,10 @@ internal unsafe struct AttentionItem
     {
         float* k = input.K + (from * input.KStride) + (KvHead * input.KHeadStride);
         WeightMatrix keys = new(WeightFormat.F32, k, to - from, input.KeyDim, input.KStride * sizeof(float));
-        for (int row = 0; row < keys.Rows; row += GemmBlock.Rows)
+        int step = Rows * Heads == 1 ? Block : GemmBlock.Rows;
+        for (int row = 0; row < keys.Rows; row += step)
         {
-            int rows = Math.Min(GemmBlock.Rows, keys.Rows - row);
+            int rows = Math.Min(step, keys.Rows - row);
             GemmBlock.Forward<T>(
                 keys, row, rows, null, state.Q, state.KeyDim, Rows * Heads,
                 state.Scores + (from - position) + row, Block);

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace MoeKernels.Cpu;
 
@@ -12,6 +13,9 @@ internal static unsafe class GemmBlock
     /// <summary>Weight rows of a block.</summary>
     public const int Rows = 16;
 
+    /// <summary>Most weight rows of neighbouring blocks that are worth joining for one token.</summary>
+    public const int StreamRows = Rows * Tokens;
+
     /// <summary>Most tokens of a block: their inputs stay in the second-level cache while weights stream.</summary>
     public const int Tokens = 48;
 
@@ -21,20 +25,23 @@ internal static unsafe class GemmBlock
     public static int Count(int rows, int tokens) => (rows + Rows - 1) / Rows * ((tokens + Tokens - 1) / Tokens);
 
     /// <summary>Rows and tokens of block <paramref name="block"/>; the tokens' blocks are the slow axis.</summary>
-    public static void Locate(
-        int block, int rows, int tokens, out int row, out int rowCount, out int token, out int tokenCount)
+    /// <returns>Blocks covered: 1, or with one token as many of [block, end) as make a long stream of rows.</returns>
+    public static int Locate(
+        int block, int end, int rows, int tokens, out int row, out int rowCount, out int token, out int tokenCount)
     {
         int rowBlocks = (rows + Rows - 1) / Rows;
+        int covered = tokens == 1 ? Math.Min(end - block, StreamRows / Rows) : 1;
         row = block % rowBlocks * Rows;
         token = block / rowBlocks * Tokens;
-        rowCount = Math.Min(Rows, rows - row);
+        rowCount = Math.Min(covered * Rows, rows - row);
         tokenCount = Math.Min(Tokens, tokens - token);
+        return covered;
     }
 
     /// <summary>Computes <c>y[t, r] = bias[r] + Σk w[row + r, k] x[t, k]</c>.</summary>
     /// <param name="w">The whole matrix.</param>
     /// <param name="row">First row of the block.</param>
-    /// <param name="rows">At most <see cref="Rows"/>.</param>
+    /// <param name="rows">At most <see cref="Rows"/>, or <see cref="StreamRows"/> for one token.</param>
     /// <param name="bias">Bias of the first row of the block, or null.</param>
     /// <param name="x">First token.</param>
     /// <param name="xStride">Distance between two tokens of <paramref name="x"/> in elements.</param>
@@ -45,10 +52,8 @@ internal static unsafe class GemmBlock
         in WeightMatrix w, int row, int rows, float* bias, float* x, nint xStride, int tokens, float* y, nint yStride)
         where T : struct, IVec16<T>
     {
-        if (tokens == 1 && w.Format == WeightFormat.BF16)
-            RowStream.Forward<T, BF16Groups>(w.Row(row), w.RowBytes, rows, w.Columns, x, y);
-        else if (tokens == 1 && w.Format == WeightFormat.F32)
-            RowStream.Forward<T, F32Groups>(w.Row(row), w.RowBytes, rows, w.Columns, x, y);
+        if (tokens == 1)
+            RowStream.Forward<T>(w, row, rows, x, y);
         else
             Panels<T>(w, row, rows, x, xStride, tokens, y, yStride);
 
@@ -97,6 +102,7 @@ internal static unsafe class GemmBlock
         {
             float* first = panels + (r / DotTile.Rows * DotTile.Rows * Columns) + (r % DotTile.Rows * 16);
             Unpack.Row<T>(w, row + r, column, columns, first, DotTile.Step);
+            PrefetchNext(w, row + r, column + Columns);
         }
 
         // The panel's missing rows are computed and not stored; they must not be slow (denormal, NaN) by accident.
@@ -106,6 +112,24 @@ internal static unsafe class GemmBlock
             for (int step = 0; step < columns; step += 16)
                 T.Store(T.Zero, first + (step / 16 * DotTile.Step));
         }
+    }
+
+    // The block's rows are read in pieces, too short for the hardware to see a stream: ask for the next piece, or for the
+    // first piece of the next block, while this one is multiplied.
+    private static void PrefetchNext(in WeightMatrix w, int row, int column)
+    {
+        if (column >= w.Columns)
+        {
+            row += Rows;
+            column = 0;
+        }
+
+        if (!Sse.IsSupported || row >= w.Rows)
+            return;
+        nint bytes = w.RowBytes * Math.Min(Columns, w.Columns - column) / w.Columns;
+        byte* piece = w.Row(row) + (w.RowBytes * column / w.Columns);
+        for (nint i = 0; i < bytes; i += 64)
+            Sse.Prefetch1(piece + i);
     }
 
     [SkipLocalsInit]
