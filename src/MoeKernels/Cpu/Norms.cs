@@ -92,17 +92,18 @@ internal static unsafe class Norms
         int n = work.N;
         float mean = Vec.Sum<T>(x, n) / n;
         T center = T.Create(mean);
+        int whole = n & ~15;
+        T last = whole < n ? VecTail.Load<T>(x + whole, n - whole) : T.Zero;
         T squares = T.Zero;
-        int i = 0;
-        for (; i <= n - 16; i += 16)
+        for (int i = 0; i < whole; i += 16)
         {
             T difference = T.Load(x + i) - center;
             squares = T.Fma(difference, difference, squares);
         }
 
-        if (i < n)
+        if (whole < n)
         {
-            T difference = (VecTail.Load<T>(x + i, n - i) - center) & VecTail.Mask<T>(n - i);
+            T difference = (last - center) & VecTail.Mask<T>(n - whole);
             squares = T.Fma(difference, difference, squares);
         }
 

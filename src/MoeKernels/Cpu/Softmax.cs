@@ -49,22 +49,23 @@ internal static unsafe class Softmax
     {
         float max = Largest<T>(x, count, sink == null ? float.NegativeInfinity : *sink);
         T shift = T.Create(max);
+        int whole = count & ~15;
+        T last = T.Zero;
+        if (whole < count)
+        {
+            last = VecMath.Exp(VecTail.Load<T>(x + whole, count - whole) - shift) & VecTail.Mask<T>(count - whole);
+            VecTail.Store(last, y + whole, count - whole);
+        }
+
         T sums = T.Zero;
-        int i = 0;
-        for (; i <= count - 16; i += 16)
+        for (int i = 0; i < whole; i += 16)
         {
             T weight = VecMath.Exp(T.Load(x + i) - shift);
             sums += weight;
             T.Store(weight, y + i);
         }
 
-        if (i < count)
-        {
-            T weight = VecMath.Exp(VecTail.Load<T>(x + i, count - i) - shift) & VecTail.Mask<T>(count - i);
-            sums += weight;
-            VecTail.Store(weight, y + i, count - i);
-        }
-
+        sums += last;
         float sum = T.Sum(sums) + (sink == null ? 0 : Exp<T>(*sink - max));
         Divide<T>(y, sum, y, count);
     }

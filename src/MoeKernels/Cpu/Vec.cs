@@ -50,13 +50,19 @@ internal static unsafe class Vec
     public static float Dot<T>(float* a, float* b, int count)
         where T : struct, IVec16<T>
     {
+        // The padded last step is read before the loop: a call behind it would keep the sums in memory.
+        int whole = count & ~15;
+        T lastA = T.Zero, lastB = T.Zero;
+        if (whole < count)
+        {
+            lastA = VecTail.Load<T>(a + whole, count - whole);
+            lastB = VecTail.Load<T>(b + whole, count - whole);
+        }
+
         T sums = T.Zero;
-        int i = 0;
-        for (; i <= count - 16; i += 16)
+        for (int i = 0; i < whole; i += 16)
             sums = T.Fma(T.Load(a + i), T.Load(b + i), sums);
-        if (i < count)
-            sums = T.Fma(VecTail.Load<T>(a + i, count - i), VecTail.Load<T>(b + i, count - i), sums);
-        return T.Sum(sums);
+        return T.Sum(whole < count ? T.Fma(lastA, lastB, sums) : sums);
     }
 
     /// <summary>The body of <see cref="Sum(float*, int)"/> at a given width.</summary>
@@ -64,13 +70,12 @@ internal static unsafe class Vec
     public static float Sum<T>(float* x, int count)
         where T : struct, IVec16<T>
     {
+        int whole = count & ~15;
+        T last = whole < count ? VecTail.Load<T>(x + whole, count - whole) : T.Zero;
         T sums = T.Zero;
-        int i = 0;
-        for (; i <= count - 16; i += 16)
+        for (int i = 0; i < whole; i += 16)
             sums += T.Load(x + i);
-        if (i < count)
-            sums += VecTail.Load<T>(x + i, count - i);
-        return T.Sum(sums);
+        return T.Sum(sums + last);
     }
 
     private readonly struct AddScaledMap(float scale) : IMap2

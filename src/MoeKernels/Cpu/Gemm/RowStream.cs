@@ -98,8 +98,21 @@ internal static unsafe class RowStream
         where T : struct, IVec16<T>
         where TGroups : struct, IWeightGroups
     {
-        T s0 = T.Zero, s1 = T.Zero, s2 = T.Zero, s3 = T.Zero;
+        // The padded last step is read before the loop: a call behind it would keep the sums in memory.
         nint whole = columns & ~15;
+        int rest = columns - (int)whole;
+        T x4 = T.Zero, l0 = T.Zero, l1 = T.Zero, l2 = T.Zero, l3 = T.Zero;
+        if (rest != 0)
+        {
+            nint offset = whole * TGroups.Bytes;
+            x4 = VecTail.Load<T>(x + whole, rest);
+            l0 = Last<T, TGroups>(w0 + offset, rest);
+            l1 = Last<T, TGroups>(w1 + offset, rest);
+            l2 = Last<T, TGroups>(w2 + offset, rest);
+            l3 = Last<T, TGroups>(w3 + offset, rest);
+        }
+
+        T s0 = T.Zero, s1 = T.Zero, s2 = T.Zero, s3 = T.Zero;
         for (nint k = 0; k < whole; k += 16)
         {
             T v = T.Load(x + k);
@@ -109,15 +122,12 @@ internal static unsafe class RowStream
             s3 = T.Fma(TGroups.Load<T>(w3 + (k * TGroups.Bytes)), v, s3);
         }
 
-        if (whole < columns)
+        if (rest != 0)
         {
-            int rest = columns - (int)whole;
-            nint offset = whole * TGroups.Bytes;
-            T v = VecTail.Load<T>(x + whole, rest);
-            s0 = T.Fma(Last<T, TGroups>(w0 + offset, rest), v, s0);
-            s1 = T.Fma(Last<T, TGroups>(w1 + offset, rest), v, s1);
-            s2 = T.Fma(Last<T, TGroups>(w2 + offset, rest), v, s2);
-            s3 = T.Fma(Last<T, TGroups>(w3 + offset, rest), v, s3);
+            s0 = T.Fma(l0, x4, s0);
+            s1 = T.Fma(l1, x4, s1);
+            s2 = T.Fma(l2, x4, s2);
+            s3 = T.Fma(l3, x4, s3);
         }
 
         T.Sum4(s0, s1, s2, s3, y);
