@@ -15,6 +15,7 @@ var root = new RootCommand("Run, compress and measure Mixture-of-Experts models.
     DoctorCommand.Create(),
     EvalCommand.Create(),
     TokenizeCommand.Create(),
+    LogitsCommand.Create(),
 };
 root.SetAction(_ =>
 {

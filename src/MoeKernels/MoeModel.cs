@@ -149,6 +149,26 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
             cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>Runs a batch in one forward call and returns the logits of every position, and on request hidden states
+    /// and routing, for comparing engines and models.</summary>
+    /// <param name="input">Token ids [B, T]; with padding mask and decoder ids where the model takes them.</param>
+    /// <param name="hidden">Keep the residual stream before every block and after the last norm.</param>
+    /// <param name="router">Keep the routers' inputs, logits, expert ids and weights.</param>
+    /// <param name="cancellationToken">Checked between layers.</param>
+    /// <returns>Tensors named <c>logits</c>, <c>hidden.{i}</c>, <c>router.{module}.logits</c> and so on.</returns>
+    /// <exception cref="ArgumentException">The input does not suit the model.</exception>
+    /// <exception cref="MoeUnsupportedException">A decoder-only batch is padded other than at its ends.</exception>
+    public async Task<IReadOnlyList<RecordedTensor>> RecordAsync(
+        ForwardInput input, bool hidden = false, bool router = false, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        using var lease = _lifetime.Lease();
+        return await Task.Run(
+            () => ForwardRecorder.Run(_model.Transformer, _model.Pool, input, hidden, router, cancellationToken),
+            cancellationToken).ConfigureAwait(false);
+    }
+
     /// <summary>Ends the caller's use of the model.</summary>
     public void Dispose()
     {
@@ -180,8 +200,8 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
             throw;
         }
 
-        var transformer = await ModelLoader.LoadAsync(folder, options.ReadAhead, progress, cancellationToken)
-            .ConfigureAwait(false);
+        var transformer = await ModelLoader.LoadAsync(
+            folder, options.ReadAhead, progress, cancellation: cancellationToken).ConfigureAwait(false);
         return new MoeModel(transformer, new WorkerPool(options.Threads), parts, options);
     }
 

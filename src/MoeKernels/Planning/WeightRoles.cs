@@ -50,6 +50,13 @@ internal sealed class WeightRoles
                 Add(mla.QueryNorm?.Module, WeightRole.Attention);
                 Add(mla.KvNorm.Module, WeightRole.Attention);
                 break;
+            case DeltaNetSpec delta:
+                Add(WeightRole.Attention, delta.QueryKeyValueGate, delta.BetaDecay, delta.Output);
+                Add(delta.ConvWeight, WeightRole.Attention);
+                Add(delta.DtBias, WeightRole.Attention);
+                Add(delta.ALog, WeightRole.Attention);
+                Add(delta.Norm.Module, WeightRole.Attention);
+                break;
             case FeedForwardSpec network:
                 Add(network, WeightRole.FeedForward);
                 break;

@@ -4,7 +4,7 @@ using MoeKernels.Formats;
 namespace MoeKernels.Models.Execution;
 
 /// <summary>Token ids of a rectangular batch, one forward call's worth.</summary>
-internal sealed class ForwardInput
+public sealed class ForwardInput
 {
     private const string IdsName = "input_ids";
     private const string MaskName = "attention_mask";
@@ -20,6 +20,7 @@ internal sealed class ForwardInput
     public ForwardInput(int sequences, int[] ids, int[]? mask = null, int[]? decoderIds = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(sequences);
+        ArgumentNullException.ThrowIfNull(ids);
         (Sequences, Ids, Mask, DecoderIds) = (sequences, ids, mask, decoderIds);
         Length = LengthOf(IdsName, ids, sequences);
         DecoderLength = decoderIds is null ? 0 : LengthOf(DecoderName, decoderIds, sequences);

@@ -7,11 +7,13 @@ namespace MoeKernels.Models.Execution;
 /// <param name="Shape">Extents, slowest axis first.</param>
 /// <param name="Values">Row-major values; null for integers.</param>
 /// <param name="Integers">Row-major integers; null for values.</param>
-internal sealed record RecordedTensor(string Name, long[] Shape, float[]? Values, int[]? Integers)
+public sealed record RecordedTensor(string Name, long[] Shape, float[]? Values, int[]? Integers)
 {
     /// <summary>Declares the tensor in a file that is to be written.</summary>
+    /// <param name="writer">The file.</param>
     public void AddTo(SafetensorsWriter writer)
     {
+        ArgumentNullException.ThrowIfNull(writer);
         if (Integers is not null)
             writer.Add<int>(Name, ElementType.I32, Shape, Integers);
         else

@@ -1,0 +1,70 @@
+using System.CommandLine;
+using MoeKernels.Cli.Output;
+using MoeKernels.Formats;
+using MoeKernels.Models.Execution;
+
+namespace MoeKernels.Cli.Commands;
+
+/// <summary><c>moe logits MODEL --ids FILE --out FILE</c>: one forward call, recorded for comparison with other engines.</summary>
+internal static class LogitsCommand
+{
+    private const string Schema = "moe.logits/1";
+
+    public static Command Create()
+    {
+        var model = new Argument<string>("model") { Description = "Model folder" };
+        var ids = new Option<string>("--ids")
+        {
+            Description = "Safetensors file with input_ids, and attention_mask and decoder_input_ids where the model has them",
+            Required = true,
+        };
+        var output = new Option<string>("--out") { Description = "Safetensors file to write", Required = true };
+        var hidden = new Option<bool>("--hidden") { Description = "Also write the hidden states" };
+        var router = new Option<bool>("--router") { Description = "Also write what the routers did" };
+        var threads = ModelArguments.Threads();
+        var command = new Command("logits", "Write logits, hidden states and routing of token ids")
+        {
+            model, ids, output, hidden, router, threads,
+        };
+        command.SetWork(async (parsed, terminal, cancellation) =>
+        {
+            var input = ForwardInput.Open(parsed.GetValue(ids)!);
+            using var loaded = await ModelArguments.LoadAsync(
+                parsed.GetValue(model)!, terminal, null, parsed.GetValue(threads), cancellation).ConfigureAwait(false);
+            var tensors = await loaded.RecordAsync(
+                input, parsed.GetValue(hidden), parsed.GetValue(router), cancellation).ConfigureAwait(false);
+            var writer = new SafetensorsWriter();
+            foreach (var tensor in tensors)
+            {
+                tensor.AddTo(writer);
+            }
+
+            writer.Save(parsed.GetValue(output)!, cancellation);
+            Report(terminal, parsed.GetValue(output)!, tensors);
+            return ExitCodes.Done;
+        });
+        return command;
+    }
+
+    private static void Report(Terminal terminal, string path, IReadOnlyList<RecordedTensor> tensors)
+    {
+        if (!terminal.Json)
+        {
+            terminal.WriteLine($"{path}: {tensors.Count} tensors");
+            return;
+        }
+
+        terminal.WriteJson(json =>
+        {
+            json.WriteString("schema", Schema);
+            json.WriteString("path", path);
+            json.WriteStartArray("tensors");
+            foreach (var tensor in tensors)
+            {
+                json.WriteStringValue(tensor.Name);
+            }
+
+            json.WriteEndArray();
+        });
+    }
+}
