@@ -14,12 +14,16 @@ public sealed class DecodeAllocationTests
     [InlineData("minimax_m2", 1)]
     [InlineData("pangu_pro_moe", 1)]
     [InlineData("llama", 2)]
+    [InlineData("switch", 2)]
+    [InlineData("nllb_moe", 2)]
     public void Decode_Warm_AllocatesNothing(string name, int threads)
     {
         using TestModel model = TestModel.Load(Golden.Folder(name), threads);
         using SequenceState sequence = model.NewSequence();
         var logits = new float[model.Transformer.Description.VocabularySize];
         int[] token = [7];
+        if (model.Transformer.Description.Encoder is not null)
+            model.Encode([sequence], [[5, 6, 8, 9]], [[1, 1, 0, 1]]);
         Decode(model, sequence, token, logits, 8);
 
         long before = GC.GetAllocatedBytesForCurrentThread();

@@ -3,9 +3,13 @@ using System.Runtime.InteropServices;
 namespace MoeKernels.Models.KvCache;
 
 /// <summary>How many tokens of a sequence up to each position are not padding, for positions that skip padding.</summary>
-internal sealed class TokenOrdinals : LayerState
+/// <param name="contextLength">Most positions.</param>
+internal sealed class TokenOrdinals(int contextLength) : LayerState
 {
-    private readonly List<int> _upTo = [];
+    /// <summary>Longer contexts grow when they get there.</summary>
+    private const int MostReserved = 1 << 14;
+
+    private readonly List<int> _upTo = new(Math.Min(contextLength, MostReserved));
 
     /// <summary>Notes the token at <paramref name="position"/>, forgetting what was there and behind.</summary>
     /// <returns>Its number among the tokens that are not padding, counted from 1, or 0 for padding.</returns>

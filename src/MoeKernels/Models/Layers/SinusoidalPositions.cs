@@ -31,7 +31,7 @@ internal sealed unsafe class SinusoidalPositions : IStateful
     public static long ScratchFloats(int rows) => Workspace.Rounded(rows);
 
     /// <inheritdoc/>
-    public LayerState CreateState(int contextLength) => new TokenOrdinals();
+    public LayerState CreateState(int contextLength) => new TokenOrdinals(contextLength);
 
     /// <summary>Adds the positions of all rows of the batch.</summary>
     /// <param name="context">The batch; sources count from their first row, decoder rows from their position.</param>
@@ -43,7 +43,7 @@ internal sealed unsafe class SinusoidalPositions : IStateful
         int* ordinals = context.Workspace.TakeInts(tokens.Length);
         foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
         {
-            TokenOrdinals known = sequence.Mask is null ? (TokenOrdinals)sequence.State[StateIndex] : new();
+            TokenOrdinals known = sequence.Mask is null ? (TokenOrdinals)sequence.State[StateIndex] : new(sequence.Rows);
             for (int i = 0; i < sequence.Rows; i++)
             {
                 int row = sequence.FirstRow + i;
@@ -78,9 +78,9 @@ internal sealed unsafe class SinusoidalPositions : IStateful
             int half = hidden / 2;
             for (int i = 0; i < half; i++)
             {
-                float angle = position * frequencies[i];
-                row[i] += Stored((float)Math.Sin(angle));
-                row[half + i] += Stored((float)Math.Cos(angle));
+                (double sin, double cos) = RopeAngles.SinCos(position * frequencies[i]);
+                row[i] += Stored((float)sin);
+                row[half + i] += Stored((float)cos);
             }
         }
 
