@@ -43,6 +43,14 @@ public class NllbVariantTests
         VariantCheck.Run(checkpoint, new ReferenceNllb(checkpoint.Config, name => checkpoint[name]));
     }
 
+    [Fact]
+    public void Forward_NamesWithoutPrefix_EqualsTheReference()
+    {
+        using RandomCheckpoint checkpoint = Create("{}", seed: 11);
+        checkpoint.Save(name => name.Replace("model.", string.Empty, StringComparison.Ordinal));
+        VariantCheck.Run(checkpoint, new ReferenceNllb(checkpoint.Config, name => checkpoint[name]));
+    }
+
     [Theory]
     [InlineData("""{ "second_expert_policy": "sampling" }""")]
     [InlineData("""{ "router_dtype": "float16" }""")]

@@ -39,14 +39,17 @@ internal sealed class RandomCheckpoint(JsonObject config, int seed) : IDisposabl
     }
 
     /// <summary>Writes config and weights.</summary>
-    public void Save()
+    /// <param name="nameOnDisk">Names in the file; null leaves a tensor out.</param>
+    public void Save(Func<string, string?>? nameOnDisk = null)
     {
         _folder.Write("config.json", config.ToJsonString());
         SafetensorsWriter writer = new();
         foreach (var (name, rows) in _tensors)
         {
+            if ((nameOnDisk is null ? name : nameOnDisk(name)) is not { } stored)
+                continue;
             long[] shape = _vectors.Contains(name) ? [rows[0].Length] : [rows.Length, rows[0].Length];
-            writer.Add(name, shape, rows.SelectMany(row => row).Select(value => (float)value).ToArray());
+            writer.Add(stored, shape, rows.SelectMany(row => row).Select(value => (float)value).ToArray());
         }
 
         writer.Save(_folder["model.safetensors"]);
