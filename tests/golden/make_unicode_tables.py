@@ -80,8 +80,9 @@ def main(ucd8, ucd9, ucd16, target):
     for name, codes in groups8.items():
         out += record("8:" + name, ranges(codes))
 
-    marks, decomposition, classes, last = set(), [], [], 0
+    assigned, marks, decomposition, classes, last = set(), set(), [], [], 0
     for code, fields in unicode_data(ucd9):
+        assigned.add(code)
         if fields[2].startswith("M"):
             marks.add(code)
         if fields[3] != "0":
@@ -101,6 +102,7 @@ def main(ucd8, ucd9, ucd16, target):
     for low, high, value in classes:
         flat += [low - end, high - low, value]
         end = high + 1
+    out += record("9:assigned", ranges(assigned))
     out += record("9:mark", ranges(marks)) + record("9:ccc", flat) + record("9:decomposition", decomposition)
 
     binary = properties(f"{ucd16}/PropList.txt") | properties(f"{ucd16}/emoji-data.txt")

@@ -10,14 +10,20 @@ public sealed class TokenEncoding
 {
     internal TokenEncoding(EncodingBuilder builder)
     {
-        Ids = [.. builder.Tokens.Select(t => t.Id)];
-        Tokens = [.. builder.Tokens.Select(t => t.Text)];
-        Offsets = [.. builder.Tokens.Select(t => new TokenOffset(t.Start, t.End))];
-        TypeIds = [.. builder.Tokens.Select(t => t.TypeId)];
-        SpecialMask = [.. builder.Tokens.Select(t => t.IsSpecial)];
-        SequenceIds = [.. builder.Tokens.Select(t => t.SequenceId)];
-        AttentionMask = [.. builder.Tokens.Select(t => t.Attention)];
-        WordIds = [.. builder.Tokens.Select(t => t.WordId)];
+        var count = builder.Length;
+        var (ids, tokens, offsets) = (new int[count], new string[count], new TokenOffset[count]);
+        var (typeIds, special, sequences) = (new int[count], new bool[count], new int?[count]);
+        var (attention, words) = (new int[count], new int?[count]);
+        for (var i = 0; i < count; i++)
+        {
+            var token = builder.Tokens[i];
+            (ids[i], tokens[i], offsets[i]) = (token.Id, token.Text, new TokenOffset(token.Start, token.End));
+            (typeIds[i], special[i], sequences[i]) = (token.TypeId, token.IsSpecial, token.SequenceId);
+            (attention[i], words[i]) = (token.Attention, token.WordId);
+        }
+
+        (Ids, Tokens, Offsets, TypeIds) = (ids, tokens, offsets, typeIds);
+        (SpecialMask, SequenceIds, AttentionMask, WordIds) = (special, sequences, attention, words);
         Overflowing = [.. builder.Overflowing.Select(o => new TokenEncoding(o))];
     }
 

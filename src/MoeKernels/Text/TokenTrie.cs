@@ -6,12 +6,17 @@ internal sealed class TokenTrie
     private readonly Dictionary<long, int> _edges = [];
     private readonly List<int> _ids = [-1];
 
+    // Most positions of a text start no token; for ASCII this tells it without a lookup.
+    private readonly bool[] _starts = new bool[128];
+
     public bool IsEmpty => _edges.Count == 0;
 
     /// <summary>Adds a text; an empty one is never found.</summary>
     public void Add(ReadOnlySpan<int> text, int id)
     {
         var node = 0;
+        if (text.Length > 0 && text[0] < 128)
+            _starts[text[0]] = true;
         foreach (var c in text)
         {
             var key = (long)node << 32 | (uint)c;
@@ -31,6 +36,8 @@ internal sealed class TokenTrie
     public bool TryMatch(ReadOnlySpan<int> text, int position, out int id, out int length)
     {
         (id, length) = (-1, 0);
+        if (text[position] < 128 && !_starts[text[position]])
+            return false;
         var node = 0;
         for (var i = position; i < text.Length; i++)
         {

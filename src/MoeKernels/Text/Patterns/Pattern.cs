@@ -8,6 +8,7 @@ internal sealed class Pattern
     private Pattern(string source, PatternNode node, string where)
     {
         Source = source;
+        Where = where;
         (Code, Registers) = PatternCompiler.Compile(node, where);
         First = FirstSet(node) is (var set, false) ? set : null;
         // After a failure at the first character of a run that the pattern starts by taking, every later start in the
@@ -17,6 +18,9 @@ internal sealed class Pattern
 
     /// <summary>The pattern as written.</summary>
     public string Source { get; }
+
+    /// <summary>File and key that hold the pattern, for messages.</summary>
+    public string Where { get; }
 
     public Instruction[] Code { get; }
 

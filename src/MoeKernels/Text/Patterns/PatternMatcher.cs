@@ -174,7 +174,7 @@ internal ref struct PatternMatcher
         (uint)position < _text.Length && UnicodeTables.Word.Contains(_text[position]);
 
     private readonly MoeUnsupportedException Runaway() =>
-        new($"pattern with runaway backtracking: {_pattern.Source}");
+        new($"pattern with runaway backtracking: {_pattern.Source}", _pattern.Where);
 
     private void Push(Choice choice)
     {

@@ -4,12 +4,17 @@ using MoeKernels.Text.Unicode;
 namespace MoeKernels.Text.PreTokenizers;
 
 /// <summary><c>UnicodeScripts</c>: cuts where the script changes; Hiragana and Katakana count as Han.</summary>
+/// <remarks>
+/// The reference's table is that of Unicode 9. Of the characters assigned then, four have changed their script since.
+/// </remarks>
 internal sealed class ScriptSplitter : PieceSplitter
 {
     private const int Any = -1;
     private static readonly Lazy<(int Low, int High, int Script)[]> Scripts = new(Collect);
     private static readonly string[] Names = [.. UnicodeTables.ScriptNames];
     private static readonly int Han = Array.IndexOf(Names, "Han");
+    private static readonly int Common = Array.IndexOf(Names, "Common");
+    private static readonly int Devanagari = Array.IndexOf(Names, "Devanagari");
 
     protected override void Split(Piece piece, List<Piece> result)
     {
@@ -37,10 +42,18 @@ internal sealed class ScriptSplitter : PieceSplitter
 
     private static int ScriptOf(int c)
     {
-        if (c == ' ')
+        if (c == ' ' || !UnicodeTables.Assigned9.Contains(c))
             return Any;
-        if (c == 0x30FC)
-            return Han;
+        switch (c)
+        {
+            case 0x30FC: // prolonged sound mark
+                return Han;
+            case 0x589 or 0x61C:
+                return Common;
+            case 0x953 or 0x954:
+                return Devanagari;
+        }
+
         var table = Scripts.Value;
         var (low, high) = (0, table.Length - 1);
         while (low <= high)

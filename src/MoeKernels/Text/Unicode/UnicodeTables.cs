@@ -50,6 +50,9 @@ internal static class UnicodeTables
     /// <summary>M of Unicode 9.</summary>
     public static CodePointSet Mark9 { get; } = RangeSet("9:mark")!;
 
+    /// <summary>Code points that Unicode 9 assigns.</summary>
+    public static CodePointSet Assigned9 { get; } = RangeSet("9:assigned")!;
+
     /// <summary>White_Space.</summary>
     public static CodePointSet WhiteSpace { get; } = RangeSet("p:White_Space")!;
 
