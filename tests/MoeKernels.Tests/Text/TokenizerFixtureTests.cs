@@ -9,6 +9,14 @@ public class TokenizerFixtureTests
 
     [Theory]
     [MemberData(nameof(Families))]
+    public void VocabularySize_WithAddedTokens_IsTheReferences(string family)
+    {
+        var expected = TokenizerFixtures.Read($"{family}/cases.json").GetProperty("vocab_size").GetInt32();
+        Assert.Equal(expected, TokenizerFixtures.Load(family).VocabularySize);
+    }
+
+    [Theory]
+    [MemberData(nameof(Families))]
     public void Encode_WithSpecialTokens_GivesTheReferenceIds(string family)
     {
         var tokenizer = TokenizerFixtures.Load(family);

@@ -78,7 +78,8 @@ internal static class TokenizerFixtures
 
     public static string[] Strings(this JsonElement array) => [.. array.EnumerateArray().Select(x => x.GetString()!)];
 
-    public static int[] Flat(this IEnumerable<TokenOffset> offsets) => [.. offsets.SelectMany(o => new[] { o.Start, o.End })];
+    public static int[] Flat(this IEnumerable<TokenOffset> offsets) =>
+        [.. offsets.SelectMany(o => new[] { o.Start, o.End })];
 
     private static string SourceFolder([CallerFilePath] string path = "") => Path.GetDirectoryName(path)!;
 }

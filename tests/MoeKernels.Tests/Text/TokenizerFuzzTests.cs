@@ -11,7 +11,8 @@ namespace MoeKernels.Tests.Text;
 /// </summary>
 public class TokenizerFuzzTests
 {
-    private static readonly string[] Texts = ["Hello  world 123 é\u0301 日本 👍\r\n<s>", "   ", "\u0301ＡＢ ﬁ İ"];
+    private static readonly string[] Texts =
+        ["Hello  world 123 é\u0301 日本 👍\r\n<s>", "   ", "\u0301ＡＢ ﬁ İ"];
 
     // What a value in the file is replaced by.
     private static readonly string[] Values =
@@ -63,7 +64,8 @@ public class TokenizerFuzzTests
     [InlineData("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}")]
     [InlineData("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a\"]}}")]
     [InlineData("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0]],\"unk_id\":1}}")]
-    [InlineData("{\"model\":{\"type\":\"WordLevel\",\"vocab\":{}},\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0}}")]
+    [InlineData("{\"model\":{\"type\":\"WordLevel\",\"vocab\":{}},"
+        + "\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0}}")]
     public void Parse_MalformedFile_NamesFileAndKey(string json)
     {
         var error = Assert.Throws<MoeFormatException>(

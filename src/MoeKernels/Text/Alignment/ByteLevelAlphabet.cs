@@ -6,7 +6,8 @@ namespace MoeKernels.Text.Alignment;
 internal static class ByteLevelAlphabet
 {
     private static readonly int[] Chars = MakeChars();
-    private static readonly Dictionary<int, byte> Bytes = Enumerable.Range(0, 256).ToDictionary(b => Chars[b], b => (byte)b);
+    private static readonly Dictionary<int, byte> Bytes =
+        Enumerable.Range(0, 256).ToDictionary(b => Chars[b], b => (byte)b);
 
     /// <summary>The character of a space.</summary>
     public const char Space = 'Ġ';

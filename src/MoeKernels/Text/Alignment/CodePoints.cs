@@ -28,7 +28,7 @@ internal static class CodePoints
         return builder.ToString();
     }
 
-    /// <summary>Writes UTF-16 into <paramref name="destination"/>, which has room for two units per code point.</summary>
+    /// <summary>Writes UTF-16 into <paramref name="destination"/>, with room for two units a code point.</summary>
     public static int Write(ReadOnlySpan<int> chars, Span<char> destination)
     {
         var n = 0;

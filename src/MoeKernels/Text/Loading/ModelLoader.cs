@@ -90,7 +90,8 @@ internal static class ModelLoader
         return new UnknownToken(id, section.File, section["unk_token"].Path);
     }
 
-    private static Dictionary<long, (int Rank, int Id)> LoadMerges(Section section, Vocabulary vocabulary, string prefix)
+    private static Dictionary<long, (int Rank, int Id)> LoadMerges(
+        Section section, Vocabulary vocabulary, string prefix)
     {
         var merges = new Dictionary<long, (int Rank, int Id)>();
         var rank = 0;

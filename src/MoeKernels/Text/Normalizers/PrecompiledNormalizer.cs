@@ -24,7 +24,7 @@ internal sealed class PrecompiledNormalizer : INormalizer
         _replacements = replacements;
     }
 
-    /// <param name="map">Size of the trie in bytes (little-endian), the trie, the replacements, each ended by 0.</param>
+    /// <param name="map">Size of the trie in bytes (little-endian), the trie, replacements that end in 0.</param>
     /// <returns>The normalizer, or null if the map is malformed.</returns>
     public static PrecompiledNormalizer? TryCreate(byte[] map)
     {

@@ -3,7 +3,7 @@ using MoeKernels.Text.Patterns;
 
 namespace MoeKernels.Text.Normalizers;
 
-/// <summary><c>Replace</c>: puts text in place of every match; it has the origin of the match's last character.</summary>
+/// <summary><c>Replace</c>: replaces every match by text with the origin of the match's last character.</summary>
 internal sealed class ReplaceNormalizer(Pattern pattern, string content) : INormalizer
 {
     private readonly int[] _content = CodePoints.Of(content);

@@ -63,8 +63,10 @@ internal abstract record PatternNode
     public (int Min, int Max) Width() => this switch
     {
         One or Folded => (1, 1),
-        Sequence s => s.Parts.Select(p => p.Width()).Aggregate((0, 0), (a, b) => (Sum(a.Item1, b.Min), Sum(a.Item2, b.Max))),
-        Either e => e.Alternatives.Select(a => a.Width()).Aggregate((a, b) => (Math.Min(a.Min, b.Min), Math.Max(a.Max, b.Max))),
+        Sequence s => s.Parts.Select(p => p.Width())
+            .Aggregate((0, 0), (a, b) => (Sum(a.Item1, b.Min), Sum(a.Item2, b.Max))),
+        Either e => e.Alternatives.Select(a => a.Width())
+            .Aggregate((a, b) => (Math.Min(a.Min, b.Min), Math.Max(a.Max, b.Max))),
         Repeat r => RepeatWidth(r),
         Atomic a => a.Body.Width(),
         _ => (0, 0),

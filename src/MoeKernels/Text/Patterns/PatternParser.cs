@@ -129,7 +129,8 @@ internal sealed class PatternParser
             case '[':
                 return new PatternNode.One(ClassParser.Parse(_text, ref _position, IgnoreCase, _where));
             case '.':
-                return new PatternNode.One((_options & Options.DotAll) != 0 ? CodePointSet.All : ClassParser.NotNewline);
+                var dotAll = (_options & Options.DotAll) != 0;
+                return new PatternNode.One(dotAll ? CodePointSet.All : ClassParser.NotNewline);
             case '^':
                 return new PatternNode.At(PositionTest.LineStart);
             case '$':

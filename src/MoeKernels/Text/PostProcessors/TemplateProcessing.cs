@@ -19,8 +19,9 @@ internal sealed class TemplateProcessing(IReadOnlyList<TemplatePart> single, IRe
         {
             if (part.Sequence < 0)
             {
+                var added = part.Tokens.Select(t => TokenEntry.Added(t.Id, t.Text, part.TypeId));
                 if (addSpecialTokens)
-                    result.Add(EncodingBuilder.Of(part.Tokens.Select(t => TokenEntry.Added(t.Id, t.Text, part.TypeId))));
+                    result.Add(EncodingBuilder.Of(added));
                 continue;
             }
 

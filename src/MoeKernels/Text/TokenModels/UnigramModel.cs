@@ -2,7 +2,7 @@ using MoeKernels.Text.Alignment;
 
 namespace MoeKernels.Text.TokenModels;
 
-/// <summary>Unigram language model: the split into tokens whose scores (log probabilities) have the highest sum.</summary>
+/// <summary>Unigram language model: the split into tokens with the highest sum of scores (log probabilities).</summary>
 internal sealed class UnigramModel : ITokenModel
 {
     // An unknown character costs this much more than the least likely token.
@@ -12,7 +12,7 @@ internal sealed class UnigramModel : ITokenModel
     private readonly TokenTrie _trie = new();
     private readonly int?[] _byteIds = new int?[256];
 
-    /// <param name="tokens">Tokens and scores in the order of their ids; of a repeated token the last one counts.</param>
+    /// <param name="tokens">Tokens and scores in the order of their ids; the last of equal tokens counts.</param>
     /// <param name="unknown">The unknown token.</param>
     /// <param name="byteFallback">Whether unknown text is spelt in &lt;0xNN&gt; tokens.</param>
     public UnigramModel(IReadOnlyList<(string Text, double Score)> tokens, UnknownToken unknown, bool byteFallback)

@@ -3,13 +3,13 @@ using MoeKernels.Text.Alignment;
 
 namespace MoeKernels.Text.TokenModels;
 
-/// <summary>Viterbi search for the best split of the words of one text, with a cache of the words already seen.</summary>
+/// <summary>Viterbi search for the best split of each word of one text, with a cache of words seen.</summary>
 internal sealed class UnigramSession(UnigramModel model) : ITokenSession
 {
     private const int MaxCachedLength = 256;
     private readonly WordCache _cache = new();
 
-    /// <summary>Best way to reach a position: sum of scores, last token and where that starts (-1: not reached).</summary>
+    /// <summary>Best way to a position: sum of scores, last token and its start (-1: not reached).</summary>
     private record struct Best(double Score, int Id, int Start);
 
     public IReadOnlyList<ModelToken> Tokenize(ReadOnlySpan<int> word)

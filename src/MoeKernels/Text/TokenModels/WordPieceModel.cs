@@ -2,7 +2,7 @@ using MoeKernels.Text.Alignment;
 
 namespace MoeKernels.Text.TokenModels;
 
-/// <summary>WordPiece: from the left the longest token that fits; a word that does not come out even is unknown.</summary>
+/// <summary>WordPiece: from the left the longest token that fits; a word that leaves a rest is unknown.</summary>
 internal sealed class WordPieceModel : ITokenModel
 {
     private readonly TokenTrie _first = new();

@@ -1,6 +1,6 @@
 namespace MoeKernels.Text.Unicode;
 
-/// <summary>An immutable set of code points: sorted ranges, and a bitmap for the basic plane built on first use.</summary>
+/// <summary>An immutable set of code points: sorted ranges and, from first use, a bitmap of the basic plane.</summary>
 internal sealed class CodePointSet
 {
     public const int MaxCodePoint = 0x10FFFF;

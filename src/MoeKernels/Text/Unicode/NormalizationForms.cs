@@ -25,7 +25,8 @@ internal static class NormalizationForms
         for (var i = 0; i < values.Length;)
         {
             code += values[i];
-            var (length, excluded, compatibility) = (values[i + 1] >> 2, (values[i + 1] & 2) != 0, (values[i + 1] & 1) != 0);
+            var flags = values[i + 1];
+            var (length, excluded, compatibility) = (flags >> 2, (flags & 2) != 0, (flags & 1) != 0);
             var mapping = values[(i + 2)..(i + 2 + length)];
             Mappings[code] = (mapping, compatibility);
             if (!compatibility && !excluded && length == 2)
