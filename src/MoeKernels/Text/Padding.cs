@@ -5,6 +5,8 @@ internal static class Padding
 {
     public static void Apply(IReadOnlyList<EncodingBuilder> encodings, PaddingOptions options)
     {
+        if (encodings.Count == 0)
+            return;
         var length = options.Length ?? encodings.Max(e => e.Length);
         if (options.PadToMultipleOf is > 0 and var multiple && length % multiple > 0)
             length = checked(length + multiple - length % multiple);

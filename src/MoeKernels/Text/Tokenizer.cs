@@ -69,7 +69,20 @@ public sealed class Tokenizer
     public TokenEncoding Encode(string text, bool addSpecialTokens = true, EncodingOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(text);
-        return new TokenEncoding(EncodeParts([text], addSpecialTokens, options));
+        return Finish([EncodeParts([text], addSpecialTokens, options)], options)[0];
+    }
+
+    /// <summary>Turns texts into tokens; padding without a length fills all of them up to the longest.</summary>
+    /// <inheritdoc cref="Encode" path="/exception"/>
+    /// <param name="texts">Any texts.</param>
+    /// <param name="addSpecialTokens">Whether the file's template may add tokens such as BOS.</param>
+    /// <param name="options">Truncation and padding; none if null.</param>
+    public IReadOnlyList<TokenEncoding> EncodeBatch(
+        IReadOnlyList<string> texts, bool addSpecialTokens = true, EncodingOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(texts);
+        var builders = texts.Select(t => EncodeParts([t], addSpecialTokens, options)).ToList();
+        return Finish(builders, options);
     }
 
     /// <summary>Turns a pair of texts (question and context, say) into one sequence of tokens.</summary>
@@ -83,7 +96,7 @@ public sealed class Tokenizer
     {
         ArgumentNullException.ThrowIfNull(first);
         ArgumentNullException.ThrowIfNull(second);
-        return new TokenEncoding(EncodeParts([first, second], addSpecialTokens, options));
+        return Finish([EncodeParts([first, second], addSpecialTokens, options)], options)[0];
     }
 
     /// <summary>Turns tokens back into text; ids outside the vocabulary are skipped.</summary>
@@ -142,10 +155,14 @@ public sealed class Tokenizer
             Truncation.Apply(encodings, truncation, added);
         }
 
-        var result = PostProcessing.Run(_parts.PostProcessor, encodings, addSpecialTokens);
+        return PostProcessing.Run(_parts.PostProcessor, encodings, addSpecialTokens);
+    }
+
+    private static TokenEncoding[] Finish(IReadOnlyList<EncodingBuilder> builders, EncodingOptions? options)
+    {
         if (options?.Padding is { } padding)
-            Padding.Apply([result], padding);
-        return result;
+            Padding.Apply(builders, padding);
+        return [.. builders.Select(b => new TokenEncoding(b))];
     }
 
     private EncodingBuilder EncodeText(string text, int typeId)

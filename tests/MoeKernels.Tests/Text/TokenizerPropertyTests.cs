@@ -142,6 +142,17 @@ public class TokenizerPropertyTests
     }
 
     [Fact]
+    public void EncodeBatch_PaddingWithoutALength_FillsUpToTheLongest()
+    {
+        var tokenizer = TokenizerFixtures.Load("bert");
+        var options = new EncodingOptions { Padding = new PaddingOptions(0, "[PAD]") };
+        var batch = tokenizer.EncodeBatch(["the", "the white whale"], options: options);
+        Assert.Equal(batch[1].Ids.Length, batch[0].Ids.Length);
+        Assert.Equal([1, 1, 1, 0], batch[0].AttentionMask.Take(4));
+        Assert.Empty(tokenizer.EncodeBatch([], options: options));
+    }
+
+    [Fact]
     public void Encode_PaddingToAMultiple_FillsTheChosenSide()
     {
         var tokenizer = TokenizerFixtures.Load("bert");

@@ -69,6 +69,22 @@ internal static class CaseFolding
         return parts.Count == 1 ? parts[0] : new PatternNode.Sequence(parts);
     }
 
+    /// <summary>
+    /// A class under <c>(?i)</c>: a member that folds to several letters, as "ß" does, also matches them spelt out.
+    /// </summary>
+    public static PatternNode ExpandClass(CodePointSet set)
+    {
+        var spelt = new List<PatternNode> { new PatternNode.One(set) };
+        foreach (var (c, folded) in Full)
+        {
+            // Where the class takes the first letter alone anyway, taking both at once brings nothing new.
+            if (set.Contains(c) && !set.Contains(folded[0]))
+                spelt.Add(new PatternNode.Sequence([.. folded.Select(f => new PatternNode.One(Variants(f)))]));
+        }
+
+        return spelt.Count == 1 ? spelt[0] : new PatternNode.Either(spelt);
+    }
+
     private static PatternNode ExpandOne(int c)
     {
         if (!Full.TryGetValue(c, out var folded))

@@ -127,7 +127,7 @@ internal sealed class PatternParser
             case '(':
                 return ParseGroup();
             case '[':
-                return new PatternNode.One(ClassParser.Parse(_text, ref _position, IgnoreCase, _where));
+                return ParseClass();
             case '.':
                 var dotAll = (_options & Options.DotAll) != 0;
                 return new PatternNode.One(dotAll ? CodePointSet.All : ClassParser.NotNewline);
@@ -142,6 +142,13 @@ internal sealed class PatternParser
             default:
                 return LiteralNode(c);
         }
+    }
+
+    private PatternNode ParseClass()
+    {
+        var negated = !AtEnd && _text[_position] == '^';
+        var set = ClassParser.Parse(_text, ref _position, IgnoreCase, _where);
+        return IgnoreCase && !negated ? CaseFolding.ExpandClass(set) : new PatternNode.One(set);
     }
 
     private PatternNode LiteralNode(int c) => IgnoreCase ? new PatternNode.Folded(c) : PatternNode.Literal(c);

@@ -91,6 +91,8 @@ internal static class UnicodeTables
             return category;
         foreach (var key in Records.Keys)
         {
+            if (key.StartsWith("a:", StringComparison.Ordinal) && Fold(key[2..6]) == folded)
+                return RangeSet("s:" + key[7..]);
             if ((key[0] is 'p' or 's') && key[1] == ':' && Fold(key[2..]) == folded)
                 return RangeSet(key);
         }
