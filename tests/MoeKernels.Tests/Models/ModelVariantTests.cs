@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using MoeKernels.Formats;
 
 namespace MoeKernels.Tests.Models;
 
@@ -99,6 +100,60 @@ public sealed class ModelVariantTests
     }
 
     [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Experts_FusedWhereOneTensorIsSquare_AreToldApartByTheOther(bool inputsFirst)
+    {
+        int[][] prompts = Prompts("qwen3_moe", out _);
+        using ModelVariant perExpert = HalfAsWideAsHidden();
+        using ModelVariant fused = HalfAsWideAsHidden();
+        fused.Fuse(inputsFirst);
+
+        Assert.Equal(perExpert.Logits(prompts), fused.Logits(prompts));
+    }
+
+    [Fact]
+    public void Weights_HalfPrecision_EqualTheirWidenedCopies()
+    {
+        int[][] prompts = Prompts("qwen2_moe", out _);
+        using ModelVariant halved = ModelVariant.Of("qwen2_moe");
+        using ModelVariant widened = ModelVariant.Of("qwen2_moe");
+        foreach (string tensor in halved.Tensors.Keys.ToArray())
+        {
+            halved.Tensors[tensor] = halved.Tensors[tensor].Halved();
+            widened.Tensors[tensor] = halved.Tensors[tensor].Widened();
+        }
+
+        Assert.Equal(widened.Logits(prompts), halved.Logits(prompts));
+    }
+
+    [Fact]
+    public void Weights_BlockScaledFp8_EqualTheirWidenedCopies()
+    {
+        const int block = 16;
+        int[][] prompts = Prompts("qwen3_moe", out _);
+        using ModelVariant quantized = ModelVariant.Of("qwen3_moe");
+        using ModelVariant widened = ModelVariant.Of("qwen3_moe");
+        var random = new Random(5);
+        foreach (string name in NamesWith(quantized, "_proj.weight"))
+        {
+            (int rows, int columns) = ((int)quantized.Tensors[name].Shape[0], (int)quantized.Tensors[name].Shape[1]);
+            int blocks = (columns + block - 1) / block;
+            float[] scales = Random(random, (rows + block - 1) / block * blocks, 2e-4f);
+            byte[] codes = [.. Enumerable.Range(0, rows * columns).Select(_ => (byte)(random.Next(256) & 0xF7))];
+            float[] values = [.. codes.Select((code, i) =>
+                WeightElement.Fp8(code) * scales[(i / columns / block * blocks) + (i % columns / block)])];
+            quantized.Tensors[name] = new StoredTensor(ElementType.F8E4M3, [rows, columns], codes);
+            quantized.Tensors[$"{name}_scale_inv"] = StoredTensor.Of(scales, scales.Length / blocks, blocks);
+            widened.Tensors[name] = StoredTensor.Of(values, rows, columns);
+        }
+
+        quantized.Config["quantization_config"] = JsonNode.Parse(
+            $$"""{ "quant_method": "fp8", "weight_block_size": [{{block}}, {{block}}] }""");
+        Assert.Equal(widened.Logits(prompts), quantized.Logits(prompts));
+    }
+
+    [Theory]
     [InlineData("qwen2_moe")]
     [InlineData("llama")]
     [InlineData("gpt_oss")]
@@ -133,8 +188,7 @@ public sealed class ModelVariantTests
         int[][] prompts = Prompts("pangu_pro_moe", out _);
         using ModelVariant ones = ModelVariant.Of("pangu_pro_moe");
         using ModelVariant without = ModelVariant.Of("pangu_pro_moe");
-        string[] scales = [.. ones.Tensors.Keys.Where(name => name.Contains("router_scale", StringComparison.Ordinal))];
-        foreach (string tensor in scales)
+        foreach (string tensor in NamesWith(ones, "router_scale"))
         {
             StoredTensor scale = ones.Tensors[tensor];
             ones.Tensors[tensor] = scale with
@@ -146,6 +200,26 @@ public sealed class ModelVariantTests
 
         Assert.Equal(ones.Logits(prompts), without.Logits(prompts));
     }
+
+    /// <summary>Experts of 24 on a hidden size of 48: gate and up together are square.</summary>
+    private static ModelVariant HalfAsWideAsHidden()
+    {
+        ModelVariant variant = ModelVariant.Of("qwen3_moe");
+        variant.Config["moe_intermediate_size"] = 24;
+        foreach (string name in NamesWith(variant, ".experts."))
+        {
+            bool down = name.Contains("down_proj", StringComparison.Ordinal);
+            variant.Tensors[name] = variant.Tensors[name].Corner(down ? 48 : 24, down ? 24 : 48);
+        }
+
+        return variant;
+    }
+
+    private static float[] Random(Random random, int count, float scale) =>
+        [.. Enumerable.Range(0, count).Select(_ => scale * (0.5f + random.NextSingle()))];
+
+    private static string[] NamesWith(ModelVariant variant, string part) =>
+        [.. variant.Tensors.Keys.Where(name => name.Contains(part, StringComparison.Ordinal))];
 
     private static bool IsFusedMatrix(string name) =>
         name.EndsWith("experts.gate_up_proj", StringComparison.Ordinal)

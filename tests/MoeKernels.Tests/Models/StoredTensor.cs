@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using MoeKernels.Formats;
 
 namespace MoeKernels.Tests.Models;
@@ -41,18 +42,44 @@ internal sealed record StoredTensor(ElementType Type, long[] Shape, byte[] Bytes
         return this with { Shape = [.. Shape[..^2], columns, rows], Bytes = bytes };
     }
 
-    /// <summary>bf16 widened to single precision.</summary>
+    /// <summary>The same values in single precision.</summary>
     public StoredTensor Widened()
+    {
+        var values = new float[Bytes.Length / Width];
+        unsafe
+        {
+            fixed (byte* bytes = Bytes)
+                Assert.True(FloatWidening.TryWiden(Type, bytes, values));
+        }
+
+        return Of(values, Shape);
+    }
+
+    /// <summary>The first rows and columns of a matrix.</summary>
+    public StoredTensor Corner(int rows, int columns)
+    {
+        int rowBytes = (int)Shape[1] * Width;
+        var bytes = new List<byte>();
+        for (int row = 0; row < rows; row++)
+            bytes.AddRange(Bytes.AsSpan(row * rowBytes, columns * Width));
+
+        return new StoredTensor(Type, [rows, columns], [.. bytes]);
+    }
+
+    /// <summary>bf16 rounded to half precision.</summary>
+    public StoredTensor Halved()
     {
         if (Type != ElementType.BF16)
             return this;
 
-        var bytes = new byte[2 * Bytes.Length];
-        for (int i = 0; i < Bytes.Length; i += 2)
-            (bytes[(2 * i) + 2], bytes[(2 * i) + 3]) = (Bytes[i], Bytes[i + 1]);
-
-        return this with { Type = ElementType.F32, Bytes = bytes };
+        float[] values = MemoryMarshal.Cast<byte, float>(Widened().Bytes).ToArray();
+        Half[] halves = Array.ConvertAll(values, value => (Half)value);
+        return this with { Type = ElementType.F16, Bytes = MemoryMarshal.AsBytes(halves.AsSpan()).ToArray() };
     }
+
+    /// <summary>A tensor of single-precision values.</summary>
+    public static StoredTensor Of(float[] values, params long[] shape) =>
+        new(ElementType.F32, shape, MemoryMarshal.AsBytes(values.AsSpan()).ToArray());
 
     /// <summary>The same tensor with one element replaced by NaN (bf16).</summary>
     public StoredTensor WithNaN()

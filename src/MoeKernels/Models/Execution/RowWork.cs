@@ -5,7 +5,8 @@ namespace MoeKernels.Models.Execution;
 /// <summary>Work over rows that is too little, in decode, to be worth waking other threads.</summary>
 internal static class RowWork
 {
-    /// <summary>Moving so many floats takes one thread a few microseconds, about what starting the others costs.</summary>
+    /// <summary>Moving so many floats takes one thread a few microseconds, about what starting the others
+    /// costs.</summary>
     private const long InlineFloats = 32768;
 
     /// <summary>Executes one item per row, on this thread alone when they are small.</summary>

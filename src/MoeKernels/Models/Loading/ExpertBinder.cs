@@ -96,7 +96,8 @@ internal sealed unsafe class ExpertBinder
     }
 
     private WeightMatrix[] FusedMatrices(TensorName name, int outputs, int inputs, bool transposed) => transposed
-        ? WeightTransposer.Transpose(_binder.Matrices(name, _experts, inputs, outputs), _binder.Memory, name.First)
+        ? WeightTransposer.Transpose(
+            _binder.Matrices(name, _experts, inputs, outputs, copied: true), _binder.Memory, name.First)
         : _binder.Matrices(name, _experts, outputs, inputs);
 
     /// <summary>[E × length], or null.</summary>

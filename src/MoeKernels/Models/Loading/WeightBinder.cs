@@ -52,11 +52,17 @@ internal sealed unsafe class WeightBinder
     }
 
     /// <summary>One matrix per expert of a fused tensor [experts, rows, columns].</summary>
+    /// <param name="name">Its names.</param>
+    /// <param name="experts">E.</param>
+    /// <param name="rows">Rows of each.</param>
+    /// <param name="columns">Columns of each.</param>
+    /// <param name="copied">The caller copies them now, so that there is nothing to read ahead.</param>
     /// <exception cref="MoeFormatException">It is missing or has another shape or type.</exception>
-    public WeightMatrix[] Matrices(TensorName name, int experts, int rows, int columns)
+    public WeightMatrix[] Matrices(TensorName name, int experts, int rows, int columns, bool copied = false)
     {
         string present = Present(name);
-        return _checkpoint.Matrices(Bound(present), experts, rows, columns, _blockRows, _blockColumns);
+        return _checkpoint.Matrices(
+            copied ? present : Bound(present), experts, rows, columns, _blockRows, _blockColumns);
     }
 
     /// <summary>The tensor itself, for those whose shape decides what they are; null where it is missing.</summary>
