@@ -12,7 +12,7 @@ internal sealed record ModelParts(ModelInfo Info, Tokenizer? Tokenizer, ChatTemp
     /// <summary>Reads description, tokenizer, template and generation defaults.</summary>
     public static ModelParts Read(string path, ModelFolder folder)
     {
-        var info = ModelInspector.Inspect(path, FamilyRegistry.Describe(folder.Config), folder.Checkpoint);
+        var info = ModelInspector.Inspect(folder, FamilyRegistry.Describe(folder.Config));
         var tokenizer = folder.FileOrNull("tokenizer.json") is null ? null : Tokenizer.Load(path);
         return new ModelParts(info, tokenizer, ChatTemplate.Load(path), ReadDefaults(folder));
     }

@@ -1,5 +1,16 @@
 namespace MoeKernels;
 
+/// <summary>Precision of the rotary frequencies (<c>inv_freq</c>).</summary>
+public enum RotaryPrecision
+{
+    /// <summary>fp32, as an engine has them that loads the checkpoint.</summary>
+    Single,
+
+    /// <summary>Rounded to bf16, as a model has them that was cast as a whole (<c>model.to(bfloat16)</c>), buffers
+    /// included. Only for comparing with outputs that were made that way: it blurs long distances.</summary>
+    BFloat16,
+}
+
 /// <summary>How a model is loaded.</summary>
 public sealed record MoeLoadOptions
 {
@@ -8,6 +19,9 @@ public sealed record MoeLoadOptions
 
     /// <summary>Worker threads; 0: the environment variable MOEK_THREADS, else all processors.</summary>
     public int Threads { get; init; }
+
+    /// <summary>Precision of the rotary frequencies.</summary>
+    public RotaryPrecision Rotary { get; init; }
 
     /// <summary>Whether all weights are read before loading returns. Otherwise the operating system reads them when they
     /// are first used: loading is instant and the first tokens are slow.</summary>

@@ -80,7 +80,7 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(path);
         using var folder = ModelFolder.Open(path);
-        return ModelInspector.Inspect(path, FamilyRegistry.Describe(folder.Config), folder.Checkpoint);
+        return ModelInspector.Inspect(folder, FamilyRegistry.Describe(folder.Config));
     }
 
     /// <summary>Computes what a model takes, from its config and tensor headers.</summary>
@@ -97,7 +97,7 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         options ??= new MoeLoadOptions();
         using var folder = ModelFolder.Open(path);
         var description = FamilyRegistry.Describe(folder.Config);
-        var info = ModelInspector.Inspect(path, description, folder.Checkpoint);
+        var info = ModelInspector.Inspect(folder, description);
         int threads = options.Threads > 0 ? options.Threads : WorkerPool.DefaultThreads;
         return Plan(info, description, options, hardware, sessions, threads);
     }
@@ -201,7 +201,8 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         }
 
         var transformer = await ModelLoader.LoadAsync(
-            folder, options.ReadAhead, progress, cancellation: cancellationToken).ConfigureAwait(false);
+            folder, options.ReadAhead, progress, options.Rotary == RotaryPrecision.BFloat16, cancellationToken)
+            .ConfigureAwait(false);
         return new MoeModel(transformer, new WorkerPool(options.Threads), parts, options);
     }
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using MoeKernels.Cli.Output;
 using MoeKernels.Formats;
 using MoeKernels.Models.Execution;
+using MoeKernels.Planning;
 
 namespace MoeKernels.Cli.Commands;
 
@@ -21,16 +22,33 @@ internal static class LogitsCommand
         var output = new Option<string>("--out") { Description = "Safetensors file to write", Required = true };
         var hidden = new Option<bool>("--hidden") { Description = "Also write the hidden states" };
         var router = new Option<bool>("--router") { Description = "Also write what the routers did" };
+        var rotary = new Option<string>("--rotary")
+        {
+            Description = "Rotary frequencies: fp32, bf16 (a model that was cast as a whole), or auto: bf16 for folders that "
+                + "transformers 5 or later saved, whose reference outputs come from such models",
+            DefaultValueFactory = _ => "auto",
+        };
+        rotary.AcceptOnlyFromAmong("auto", "fp32", "bf16");
         var threads = ModelArguments.Threads();
         var command = new Command("logits", "Write logits, hidden states and routing of token ids")
         {
-            model, ids, output, hidden, router, threads,
+            model, ids, output, hidden, router, rotary, threads,
         };
         command.SetWork(async (parsed, terminal, cancellation) =>
         {
             var input = ForwardInput.Open(parsed.GetValue(ids)!);
-            using var loaded = await ModelArguments.LoadAsync(
-                parsed.GetValue(model)!, terminal, null, parsed.GetValue(threads), cancellation).ConfigureAwait(false);
+            string folder = parsed.GetValue(model)!;
+            var options = new MoeLoadOptions
+            {
+                Threads = parsed.GetValue(threads),
+                Rotary = Rotary(parsed.GetValue(rotary)!, folder),
+            };
+            if (options.Rotary == RotaryPrecision.BFloat16)
+            {
+                terminal.Note("Rotary frequencies are rounded to bf16; --rotary fp32 keeps them exact.");
+            }
+
+            using var loaded = await ModelArguments.LoadAsync(folder, terminal, options, cancellation).ConfigureAwait(false);
             var tensors = await loaded.RecordAsync(
                 input, parsed.GetValue(hidden), parsed.GetValue(router), cancellation).ConfigureAwait(false);
             var writer = new SafetensorsWriter();
@@ -45,6 +63,15 @@ internal static class LogitsCommand
         });
         return command;
     }
+
+    private static RotaryPrecision Rotary(string choice, string folder)
+    {
+        bool rounded = choice == "bf16" || (choice == "auto" && IsSavedByTransformers5(MoeModel.Inspect(folder)));
+        return rounded ? RotaryPrecision.BFloat16 : RotaryPrecision.Single;
+    }
+
+    private static bool IsSavedByTransformers5(ModelInfo info) =>
+        Version.TryParse(info.TransformersVersion, out var version) && version.Major >= 5;
 
     private static void Report(Terminal terminal, string path, IReadOnlyList<RecordedTensor> tensors)
     {

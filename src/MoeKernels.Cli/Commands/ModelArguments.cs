@@ -33,10 +33,14 @@ internal static class ModelArguments
     };
 
     /// <summary>Loads a model with a progress line.</summary>
+    public static Task<MoeModel> LoadAsync(
+        string path, Terminal terminal, int? contextLength, int threads, CancellationToken cancellation) => LoadAsync(
+            path, terminal, new MoeLoadOptions { ContextLength = contextLength, Threads = threads }, cancellation);
+
+    /// <inheritdoc cref="LoadAsync(string, Terminal, int?, int, CancellationToken)"/>
     public static async Task<MoeModel> LoadAsync(
-        string path, Terminal terminal, int? contextLength, int threads, CancellationToken cancellation)
+        string path, Terminal terminal, MoeLoadOptions options, CancellationToken cancellation)
     {
-        var options = new MoeLoadOptions { ContextLength = contextLength, Threads = threads };
         var progress = new LineProgress<Formats.LoadProgress>(
             terminal, step => $"loading {Units.Bytes(step.BytesRead)} of {Units.Bytes(step.BytesTotal)}");
         var model = await MoeModel.LoadAsync(path, options, progress, cancellation).ConfigureAwait(false);

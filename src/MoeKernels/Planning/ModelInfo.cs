@@ -54,6 +54,9 @@ public sealed record ModelInfo
     /// <summary>The config's <c>model_type</c>.</summary>
     public required string Family { get; init; }
 
+    /// <summary>Version of transformers that saved the folder; null when another program wrote it.</summary>
+    public string? TransformersVersion { get; init; }
+
     /// <summary>Whether a source is encoded before the answer is decoded (Switch, NLLB).</summary>
     public bool IsEncoderDecoder { get; init; }
 

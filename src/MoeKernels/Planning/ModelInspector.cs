@@ -8,8 +8,9 @@ namespace MoeKernels.Planning;
 /// <summary>Summarises a model folder from its description and tensor headers.</summary>
 internal static class ModelInspector
 {
-    public static ModelInfo Inspect(string path, ModelDescription model, Checkpoint checkpoint)
+    public static ModelInfo Inspect(ModelFolder folder, ModelDescription model)
     {
+        var checkpoint = folder.Checkpoint;
         var roles = new WeightRoles(model);
         TensorSummary[] tensors =
         [
@@ -19,7 +20,8 @@ internal static class ModelInspector
         MoeSpec[] moe = [.. Layers(model).OfType<MoeSpec>()];
         return new ModelInfo
         {
-            Path = path,
+            Path = folder.Path,
+            TransformersVersion = folder.Config.OptionalString("transformers_version"),
             Family = model.Family,
             IsEncoderDecoder = model.Encoder is not null,
             Layers = model.Decoder.Blocks.Count + (model.Encoder?.Blocks.Count ?? 0),
