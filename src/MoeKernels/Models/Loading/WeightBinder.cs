@@ -10,6 +10,8 @@ namespace MoeKernels.Models.Loading;
 /// <remarks>Names of tensors nobody asks for (multi-token prediction layers, buffers) are never looked at.</remarks>
 internal sealed unsafe class WeightBinder
 {
+    private const string LanguageModel = "language_model.";
+
     private readonly Checkpoint _checkpoint;
     private readonly int _blockRows;
     private readonly int _blockColumns;
@@ -41,7 +43,7 @@ internal sealed unsafe class WeightBinder
     public IReadOnlyCollection<string> BoundTensors => _bound;
 
     /// <summary>Whether one of the names is there, as a plain matrix or as MXFP4 blocks.</summary>
-    public bool Has(TensorName name) => Array.Exists(name.Alternatives, _checkpoint.HasMatrix);
+    public bool Has(TensorName name) => Resolve(name) is not null;
 
     /// <summary>A matrix in its stored width.</summary>
     /// <exception cref="MoeFormatException">It is missing or has another shape or type.</exception>
@@ -66,16 +68,7 @@ internal sealed unsafe class WeightBinder
     }
 
     /// <summary>The tensor itself, for those whose shape decides what they are; null where it is missing.</summary>
-    public Tensor? Find(TensorName name)
-    {
-        foreach (string candidate in name.Alternatives)
-        {
-            if (_checkpoint.TryGet(candidate, out Tensor? tensor))
-                return tensor;
-        }
-
-        return null;
-    }
+    public Tensor? Find(TensorName name) => _checkpoint.TryGet(Present(name), out Tensor? tensor) ? tensor : null;
 
     /// <summary>A linear layer with its bias.</summary>
     /// <exception cref="MoeFormatException">A tensor is missing or has another shape or type.</exception>
@@ -115,8 +108,17 @@ internal sealed unsafe class WeightBinder
         spec.Kind == NormKind.RmsUnweighted ? null : Vector(spec.Module.With(".weight"), spec.Size),
         spec.Kind == NormKind.Layer ? OptionalVector(spec.Module.With(".bias"), spec.Size) : null);
 
-    /// <summary>The first name that is there; the first of all where none is, which the lookup then reports.</summary>
-    private string Present(TensorName name) => Array.Find(name.Alternatives, _checkpoint.HasMatrix) ?? name.First;
+    /// <summary>The name that is there; the first of all where none is, which the lookup then reports.</summary>
+    private string Present(TensorName name) => Resolve(name) ?? name.First;
+
+    /// <summary>The first name that is there, as it is or with the language model's prefix added or taken away: exports
+    /// of the language model alone keep it or drop it, whatever the config says.</summary>
+    private string? Resolve(TensorName name) =>
+        Array.Find(name.Alternatives, _checkpoint.HasMatrix)
+        ?? Array.Find(Array.ConvertAll(name.Alternatives, OtherPrefix), _checkpoint.HasMatrix);
+
+    private static string OtherPrefix(string name) =>
+        name.StartsWith(LanguageModel, StringComparison.Ordinal) ? name[LanguageModel.Length..] : LanguageModel + name;
 
     private string Bound(string name)
     {
