@@ -15,7 +15,8 @@ public class TokenModelTests
              "vocab":{"<unk>":0,"l":1,"o":2,"w":3,"o</w>":4,"w</w>":5,"lo":6,"low</w>":7},
              "merges":["l o","lo w</w>"]}
             """;
-        var tokenizer = Parse(model, """ "pre_tokenizer":{"type":"WhitespaceSplit"},"decoder":{"type":"BPEDecoder"} """);
+        var tokenizer = Parse(
+            model, """ "pre_tokenizer":{"type":"WhitespaceSplit"},"decoder":{"type":"BPEDecoder"} """);
         var encoding = tokenizer.Encode("low lo wl");
         Assert.Equal(["low</w>", "l", "o</w>", "w", "<unk>"], encoding.Tokens);
         Assert.Equal([0, 3, 4, 5, 5, 6, 7, 8, 8, 9], encoding.Offsets.Flat());
@@ -109,7 +110,9 @@ public class TokenModelTests
     [Fact]
     public void Roberta_PairOfTexts_HasTwoSeparatorsBetween()
     {
-        const string model = """{"type":"WordLevel","unk_token":"?","vocab":{"?":0,"<s>":1,"</s>":2,"Ġa":3,"Ġb":4}}""";
+        const string model = """
+            {"type":"WordLevel","unk_token":"?","vocab":{"?":0,"<s>":1,"</s>":2,"Ġa":3,"Ġb":4}}
+            """;
         var tokenizer = Parse(model, """
             "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":true},
             "post_processor":{"type":"RobertaProcessing","sep":["</s>",2],"cls":["<s>",1],"trim_offsets":true,

@@ -87,6 +87,27 @@ public class TokenizerFuzzTests
     }
 
     [Fact]
+    public void Load_WithoutAConfiguration_KnowsNoSpecialNames()
+    {
+        var folder = Directory.CreateTempSubdirectory("moek-tokenizer");
+        try
+        {
+            var file = Path.Combine(folder.FullName, "tokenizer.json");
+            File.Copy(Path.Combine(TokenizerFixtures.Folder, "qwen3", "tokenizer.json"), file);
+            foreach (var tokenizer in new[] { Tokenizer.Load(folder.FullName), Tokenizer.Load(file) })
+            {
+                Assert.NotEmpty(tokenizer.Encode("text").Ids);
+                Assert.Null(tokenizer.BosTokenId);
+                Assert.Empty(tokenizer.EosTokenIds);
+            }
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
     public void Load_MissingFile_NamesIt()
     {
         var error = Assert.Throws<MoeFormatException>(() => Tokenizer.Load("no/such/folder"));

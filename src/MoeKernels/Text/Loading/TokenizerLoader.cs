@@ -14,7 +14,9 @@ internal static class TokenizerLoader
     {
         var file = Directory.Exists(fileOrFolder) ? Path.Combine(fileOrFolder, FileName) : fileOrFolder;
         var config = Path.Combine(Path.GetDirectoryName(file) ?? "", "tokenizer_config.json");
-        return Parse(ReadFile(file), file, File.Exists(config) ? ReadFile(config) : null, config);
+        return File.Exists(config)
+            ? Parse(ReadFile(file), file, ReadFile(config), config)
+            : Parse(ReadFile(file), file);
     }
 
     /// <summary>Builds a tokenizer from the bytes of its files.</summary>

@@ -11,6 +11,7 @@ namespace MoeKernels.Text.Patterns;
 internal sealed class PatternParser
 {
     private const int MaxDepth = 100;
+    private const int MaxLength = 100_000;
     private readonly int[] _text;
     private readonly string _where;
     private int _position;
@@ -40,6 +41,8 @@ internal sealed class PatternParser
     /// <exception cref="MoeUnsupportedException">The pattern uses a construct this matcher does not have.</exception>
     public static PatternNode Parse(string pattern, string where)
     {
+        if (pattern.Length > MaxLength)
+            throw new MoeUnsupportedException($"pattern of more than {MaxLength} characters", where);
         var parser = new PatternParser(pattern, where);
         var node = parser.ParseAlternatives();
         if (!parser.AtEnd)

@@ -41,7 +41,8 @@ internal sealed class CodePointSet
 
     public bool Contains(int codePoint)
     {
-        if ((uint)codePoint >= 0x10000)
+        // Literals and small classes, of which a pattern may have thousands, need no bitmap of 8 KiB each.
+        if ((uint)codePoint >= 0x10000 || _ranges.Length <= 8)
             return Search(codePoint);
         var bitmap = _bitmap ?? BuildBitmap();
         return (bitmap[codePoint >> 6] >> (codePoint & 63) & 1) != 0;
