@@ -9,7 +9,8 @@ using BenchmarkDotNet.Toolchains.InProcess.Emit;
 
 namespace MoeKernels.Benchmarks;
 
-/// <summary>Few, long iterations in this process: every invocation already walks through hundreds of megabytes.</summary>
+/// <summary>Few, long iterations in this process: every invocation already walks through hundreds of
+/// megabytes.</summary>
 internal sealed class BenchConfig : ManualConfig
 {
     public BenchConfig(string artifacts)

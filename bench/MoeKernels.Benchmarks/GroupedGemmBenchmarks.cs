@@ -4,8 +4,10 @@ using MoeKernels.Experts;
 
 namespace MoeKernels.Benchmarks;
 
-/// <summary>Experts of Qwen3-30B-A3B's shape with 32 tokens each (prefill of 512 tokens), beside ONNX Runtime's MatMul.</summary>
-/// <remarks>Ours reads bf16 weights; ONNX Runtime multiplies fp32 weights that it packed when the session was created.</remarks>
+/// <summary>Experts of Qwen3-30B-A3B's shape with 32 tokens each (prefill of 512 tokens), beside ONNX Runtime's
+/// MatMul.</summary>
+/// <remarks>Ours reads bf16 weights; ONNX Runtime multiplies fp32 weights that it packed when the session was
+/// created.</remarks>
 public unsafe class GroupedGemmBenchmarks
 {
     private const int Hidden = 2048;

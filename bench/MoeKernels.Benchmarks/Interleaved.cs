@@ -4,8 +4,8 @@ using MoeKernels.Cpu;
 
 namespace MoeKernels.Benchmarks;
 
-/// <summary>The ratio of matvec to plain read, timed in turn, round after round, so that a disturbance of the machine meets
-/// both. BenchmarkDotNet measures one method after the other and cannot do that.</summary>
+/// <summary>The ratio of matvec to plain read, timed in turn, round after round, so that a disturbance of the machine
+/// meets both. BenchmarkDotNet measures one method after the other and cannot do that.</summary>
 internal static unsafe class Interleaved
 {
     private const int Rounds = 15;

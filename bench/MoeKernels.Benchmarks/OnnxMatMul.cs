@@ -66,7 +66,8 @@ internal sealed class OnnxMatMul : IDisposable
 
     private static Message Value(string name, int first, int second)
     {
-        Message shape = new Message().Nested(1, new Message().Varint(1, first)).Nested(1, new Message().Varint(1, second));
+        Message shape = new Message().Nested(1, new Message().Varint(1, first))
+            .Nested(1, new Message().Varint(1, second));
         Message tensor = new Message().Varint(1, 1).Nested(2, shape);
         return new Message().Text(1, name).Nested(2, new Message().Nested(1, tensor));
     }

@@ -4,7 +4,8 @@ using MoeKernels.Cpu;
 
 namespace MoeKernels.Benchmarks;
 
-/// <summary>Reads bytes and does nothing else with them: the speed limit of every kernel that streams weights.</summary>
+/// <summary>Reads bytes and does nothing else with them: the speed limit of every kernel that streams
+/// weights.</summary>
 internal unsafe struct PlainRead : IWork
 {
     private const int ChunkBytes = 64 << 10;

@@ -2,8 +2,8 @@ using System.Runtime.CompilerServices;
 using BenchmarkDotNet.Running;
 using MoeKernels.Benchmarks;
 
-// `ratio` prints the interleaved comparison with a plain read; everything else goes to BenchmarkDotNet, whose tables and
-// JSON land in bench/results.
+// `ratio` prints the interleaved comparison with a plain read; everything else goes to BenchmarkDotNet, whose tables
+// and JSON land in bench/results.
 if (args is ["ratio"])
 {
     Interleaved.Run(Console.Out);

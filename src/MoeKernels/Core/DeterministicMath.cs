@@ -2,9 +2,11 @@ using System.Runtime.CompilerServices;
 
 namespace MoeKernels;
 
-/// <summary>Scalar transcendental functions built from exactly rounded operations only: the definition of what the vector
-/// kernels compute lane by lane, to the last bit, on every machine. The C library's functions differ between systems.</summary>
-/// <remarks>Within 2 ulp of the exact value, gelu and softplus within 4; the tests of the vector kernels hold the bounds.</remarks>
+/// <summary>Scalar transcendental functions built from exactly rounded operations only: the definition of what the
+/// vector kernels compute lane by lane, to the last bit, on every machine. The C library's functions differ between
+/// systems.</summary>
+/// <remarks>Within 2 ulp of the exact value, gelu and softplus within 4; the tests of the vector kernels hold the
+/// bounds.</remarks>
 internal static class DeterministicMath
 {
     /// <summary>Above it exp is infinite.</summary>
@@ -15,7 +17,8 @@ internal static class DeterministicMath
 
     public const float Log2E = 1.44269504f;
 
-    /// <summary>1.5 · 2²³: adding it rounds to the nearest integer, whose value then is the low bits of the sum.</summary>
+    /// <summary>1.5 · 2²³: adding it rounds to the nearest integer, whose value then is the low bits of the
+    /// sum.</summary>
     public const float RoundingShift = 12582912f;
 
     /// <summary>-ln 2 as a short head and a tail, so that n · head is exact.</summary>
@@ -110,7 +113,8 @@ internal static class DeterministicMath
         return MathF.CopySign(1f - (2f / (Exp(magnitude + magnitude) + 1f)), x);
     }
 
-    /// <summary><c>log(1 + eˣ) = max(x, 0) + log1p(e⁻|x|)</c>, the logarithm as <c>2 atanh(s), s = y / (2 + y)</c>.</summary>
+    /// <summary><c>log(1 + eˣ) = max(x, 0) + log1p(e⁻|x|)</c>, the logarithm as <c>2 atanh(s), s = y / (2 +
+    /// y)</c>.</summary>
     public static float Softplus(float x)
     {
         float y = Exp(-MathF.Abs(x));
@@ -120,7 +124,8 @@ internal static class DeterministicMath
         return (x < 0f ? 0f : x) + log;
     }
 
-    /// <summary><c>x Φ(x)</c>, accurate in the negative tail: <c>Φ(-|x|) = exp(-z²) erfcx(z) / 2</c>, <c>z = |x| / √2</c>.</summary>
+    /// <summary><c>x Φ(x)</c>, accurate in the negative tail: <c>Φ(-|x|) = exp(-z²) erfcx(z) / 2</c>, <c>z = |x| /
+    /// √2</c>.</summary>
     public static float Gelu(float x)
     {
         float magnitude = MathF.Abs(x);
@@ -137,7 +142,8 @@ internal static class DeterministicMath
         return x * (x < 0f ? tail : 1f - tail);
     }
 
-    /// <summary><c>0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))</c>, computed as <c>x σ(2 √(2/π) (x + 0.044715 x³))</c>.</summary>
+    /// <summary><c>0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))</c>, computed as <c>x σ(2 √(2/π) (x + 0.044715
+    /// x³))</c>.</summary>
     public static float GeluTanh(float x)
     {
         float inner = MathF.FusedMultiplyAdd(x * x * GeluCubic, x, x);

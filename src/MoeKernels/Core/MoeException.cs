@@ -38,7 +38,8 @@ public sealed class MoeFormatException : MoeException
     public string? Item { get; }
 }
 
-/// <summary>The model, tokenizer or template asks for something this library does not do; the feature is named.</summary>
+/// <summary>The model, tokenizer or template asks for something this library does not do; the feature is
+/// named.</summary>
 public sealed class MoeUnsupportedException : MoeException
 {
     /// <summary>Creates the exception for a named feature.</summary>
@@ -54,7 +55,8 @@ public sealed class MoeUnsupportedException : MoeException
     public string Feature { get; }
 }
 
-/// <summary>A computation produced NaN or infinity where the step cannot go on (for example in router logits).</summary>
+/// <summary>A computation produced NaN or infinity where the step cannot go on (for example in router
+/// logits).</summary>
 public sealed class MoeNonFiniteException : MoeException
 {
     /// <summary>Creates the exception for a step, for example <c>model.layers.3.mlp.gate</c>.</summary>

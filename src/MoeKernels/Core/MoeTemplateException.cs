@@ -7,7 +7,8 @@ namespace MoeKernels;
 public sealed class MoeTemplateException : MoeException
 {
     /// <summary>Creates the exception for one place in a template.</summary>
-    /// <param name="errorType">Name of the error in the words of Python and Jinja (see <see cref="ErrorType"/>).</param>
+    /// <param name="errorType">Name of the error in the words of Python and Jinja (see
+    /// <see cref="ErrorType"/>).</param>
     /// <param name="problem">The message alone, without template name or error type.</param>
     /// <param name="template">Name of the template, as given when it was parsed.</param>
     /// <param name="line">Line of the statement that failed, counted from 1; 0 when unknown.</param>

@@ -1,11 +1,14 @@
 namespace MoeKernels;
 
-/// <summary>The exact single-precision value of one stored weight: the scalar definition of every weight format.</summary>
+/// <summary>The exact single-precision value of one stored weight: the scalar definition of every weight
+/// format.</summary>
 internal static unsafe class WeightElement
 {
-    private static ReadOnlySpan<float> Fp4 => [0f, 0.5f, 1f, 1.5f, 2f, 3f, 4f, 6f, -0f, -0.5f, -1f, -1.5f, -2f, -3f, -4f, -6f];
+    private static ReadOnlySpan<float> Fp4 =>
+        [0f, 0.5f, 1f, 1.5f, 2f, 3f, 4f, 6f, -0f, -0.5f, -1f, -1.5f, -2f, -3f, -4f, -6f];
 
-    /// <summary>Value of <c>w[row, column]</c>; fp8 is the decoded value times its block's scale, rounded once.</summary>
+    /// <summary>Value of <c>w[row, column]</c>; fp8 is the decoded value times its block's scale, rounded
+    /// once.</summary>
     public static float Get(in WeightMatrix w, int row, int column)
     {
         byte* data = w.Row(row);

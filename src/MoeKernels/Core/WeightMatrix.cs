@@ -25,7 +25,8 @@ public enum WeightFormat
 /// A borrowed view of a row-major weight matrix [rows × columns] in its stored format; one row is one output of
 /// <c>y = W x</c>. It owns nothing: whoever made it keeps the memory alive.
 /// </summary>
-/// <remarks>Rows may be strided, so that interleaved gate/up rows and one expert of a fused tensor are views too.</remarks>
+/// <remarks>Rows may be strided, so that interleaved gate/up rows and one expert of a fused tensor are views
+/// too.</remarks>
 [DebuggerDisplay("{Format} [{Rows} x {Columns}]")]
 public readonly unsafe struct WeightMatrix
 {
@@ -95,8 +96,10 @@ public readonly unsafe struct WeightMatrix
     /// <summary>Columns that share one scale.</summary>
     public int BlockColumns { get; }
 
-    /// <summary>Describes an fp8 matrix with one fp32 scale per <paramref name="blockRows"/> × <paramref name="blockColumns"/>
-    /// block, blocks at the edges ragged: <c>w[r, c] = fp8[r, c] * scales[r / blockRows, c / blockColumns]</c>.</summary>
+    /// <summary>Describes an fp8 matrix with one fp32 scale per <paramref name="blockRows"/> ×
+    /// <paramref name="blockColumns"/>
+    /// block, blocks at the edges ragged: <c>w[r, c] = fp8[r, c] * scales[r / blockRows, c /
+    /// blockColumns]</c>.</summary>
     public static WeightMatrix F8(
         void* data, int rows, int columns, float* scales, int blockRows, int blockColumns) =>
         new(WeightFormat.F8E4M3, data, rows, columns, columns, scales,
@@ -116,7 +119,8 @@ public readonly unsafe struct WeightMatrix
     /// <summary>The view of <paramref name="rows"/> consecutive rows from <paramref name="first"/>.</summary>
     public WeightMatrix Slice(int first, int rows) => View(first, rows, 1);
 
-    /// <summary>The view of every second row from <paramref name="first"/> (0 or 1): one half of interleaved gate/up rows.</summary>
+    /// <summary>The view of every second row from <paramref name="first"/> (0 or 1): one half of interleaved gate/up
+    /// rows.</summary>
     /// <exception cref="MoeUnsupportedException">The format has scales shared by several rows.</exception>
     public WeightMatrix EverySecondRow(int first) =>
         Format == WeightFormat.F8E4M3

@@ -2,7 +2,8 @@ using MoeKernels.Experts;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>Elementwise non-linear functions; the same bits at every SIMD level. Destinations may be the sources.</summary>
+/// <summary>Elementwise non-linear functions; the same bits at every SIMD level. Destinations may be the
+/// sources.</summary>
 internal static unsafe class Activations
 {
     /// <summary><c>y[i] = f(x[i])</c> for the ungated kinds.</summary>
@@ -28,7 +29,8 @@ internal static unsafe class Activations
         }
     }
 
-    /// <summary><c>y[i] = f(gate[i]) * up[i]</c>, with the clamps of <see cref="ActivationKind.ClampedSwiGlu"/>.</summary>
+    /// <summary><c>y[i] = f(gate[i]) * up[i]</c>, with the clamps of
+    /// <see cref="ActivationKind.ClampedSwiGlu"/>.</summary>
     /// <exception cref="MoeUnsupportedException">The kind is unknown.</exception>
     public static void ApplyGated(in Activation activation, float* gate, float* up, float* y, int count)
     {

@@ -3,7 +3,8 @@ using MoeKernels.Experts;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>The experts' matrices over rows in expert order: rows <c>[offsets[e], offsets[e + 1])</c> belong to expert e.</summary>
+/// <summary>The experts' matrices over rows in expert order: rows <c>[offsets[e], offsets[e + 1])</c> belong to
+/// expert e.</summary>
 /// <remarks>
 /// All experts share one parallel region whose items are blocks of weight rows of one expert, so one token and a skewed
 /// routing spread over all threads too. A row's bits are those of <see cref="Linear"/>.
@@ -57,7 +58,8 @@ internal static unsafe class GroupedGemm
         pool.Run(ref work, work.Blocks());
     }
 
-    /// <summary>One block of the up (and gate) projection with its activation while the sums are in the first-level cache.</summary>
+    /// <summary>One block of the up (and gate) projection with its activation while the sums are in the first-level
+    /// cache.</summary>
     [SkipLocalsInit]
     private static void GateUpBlock<T>(in Work work, int expert, int row, int rows, int token, int tokens)
         where T : struct, IVec16<T>

@@ -43,7 +43,8 @@ internal static unsafe partial class Linear
         {
             Weights = w, HeadStride = headStride, HeadRows = headRows, X = x, XStride = xStride,
             XHeadStride = xHeadStride, TokenCount = tokens, Y = y, YStride = yStride, YHeadStride = yHeadStride,
-            ColumnBlocks = (w.Columns + ColumnBlock - 1) / ColumnBlock, TokenBlocks = (tokens + TokenBlock - 1) / TokenBlock,
+            ColumnBlocks = (w.Columns + ColumnBlock - 1) / ColumnBlock,
+            TokenBlocks = (tokens + TokenBlock - 1) / TokenBlock,
         };
         pool.Run(ref work, heads * work.ColumnBlocks * work.TokenBlocks);
     }

@@ -2,8 +2,8 @@ namespace MoeKernels.Cpu;
 
 /// <summary>Dense projections <c>y = W x + b</c> for every weight format.</summary>
 /// <remarks>
-/// Each dot product has 16 partial sums by k mod 16, ascending in k with fused multiply-add, then a fixed tree; one token
-/// and many tokens, any width and any thread count therefore give the same bits.
+/// Each dot product has 16 partial sums by k mod 16, ascending in k with fused multiply-add, then a fixed tree; one
+/// token and many tokens, any width and any thread count therefore give the same bits.
 /// </remarks>
 internal static unsafe partial class Linear
 {

@@ -1,6 +1,7 @@
 namespace MoeKernels.Cpu;
 
-/// <summary>One of several matrices that <see cref="Linear"/> multiplies with the same input in one parallel region.</summary>
+/// <summary>One of several matrices that <see cref="Linear"/> multiplies with the same input in one parallel
+/// region.</summary>
 /// <param name="weights">W, [rows × columns].</param>
 /// <param name="bias">[rows] or null.</param>
 /// <param name="y">Output, [tokens × rows].</param>

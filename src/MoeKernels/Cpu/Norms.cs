@@ -2,7 +2,8 @@ using System.Runtime.CompilerServices;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>Normalisations of rows, with canonical sums and correctly rounded roots. A destination may be its source.</summary>
+/// <summary>Normalisations of rows, with canonical sums and correctly rounded roots. A destination may be its
+/// source.</summary>
 internal static unsafe class Norms
 {
     /// <summary><c>y[t, i] = x[t, i] / sqrt(mean(x[t]²) + eps) * (weight[i] + offset)</c>.</summary>

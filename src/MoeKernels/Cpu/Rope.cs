@@ -1,6 +1,7 @@
 namespace MoeKernels.Cpu;
 
-/// <summary>Rotary position embedding of one head, in place: <c>(a, b) -> (a c - b s, b c + a s)</c>, not fused.</summary>
+/// <summary>Rotary position embedding of one head, in place: <c>(a, b) -> (a c - b s, b c + a s)</c>, not
+/// fused.</summary>
 internal static unsafe class Rope
 {
     /// <summary>Rotates the pairs <c>(x[i], x[i + pairs])</c>.</summary>

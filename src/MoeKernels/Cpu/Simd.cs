@@ -33,7 +33,9 @@ internal static class Simd
     /// processor lacks, in the variable.</exception>
     public static SimdLevel Level
     {
-        get => s_level >= 0 ? (SimdLevel)s_level : Level = FromEnvironment(Environment.GetEnvironmentVariable(Variable));
+        get => s_level >= 0
+            ? (SimdLevel)s_level
+            : Level = FromEnvironment(Environment.GetEnvironmentVariable(Variable));
         set => s_level = (int)value;
     }
 

@@ -9,7 +9,8 @@ internal static unsafe class Softmax
     /// <paramref name="x"/>.</summary>
     public static void Row(float* x, float* y, int count) => Row(x, y, count, null);
 
-    /// <summary>Softmax with one more logit <paramref name="sink"/> that takes part in maximum and sum but has no output.</summary>
+    /// <summary>Softmax with one more logit <paramref name="sink"/> that takes part in maximum and sum but has no
+    /// output.</summary>
     /// <param name="x">Logits, [count].</param>
     /// <param name="y">Probabilities, [count]; may be <paramref name="x"/>.</param>
     /// <param name="count">Number of logits.</param>

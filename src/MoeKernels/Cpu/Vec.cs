@@ -2,7 +2,8 @@ using System.Runtime.CompilerServices;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>Elementwise helpers over contiguous vectors; the same bits at every SIMD level. A destination may be a source.</summary>
+/// <summary>Elementwise helpers over contiguous vectors; the same bits at every SIMD level. A destination may be a
+/// source.</summary>
 internal static unsafe class Vec
 {
     /// <summary><c>y[i] = x[i] * scale + y[i]</c>, fused.</summary>

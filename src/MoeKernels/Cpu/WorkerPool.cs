@@ -3,7 +3,8 @@ using System.Runtime.ExceptionServices;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>Persistent threads that share the items of one <see cref="IWork"/> at a time; a run allocates nothing.</summary>
+/// <summary>Persistent threads that share the items of one <see cref="IWork"/> at a time; a run allocates
+/// nothing.</summary>
 /// <remarks>
 /// The caller is worker 0 and starts at once; helpers join while items are left. A helper that is asleep or descheduled
 /// never delays a run it has not joined. Results must not depend on which worker computes an item, so a second caller
@@ -56,7 +57,8 @@ internal sealed unsafe class WorkerPool : IDisposable
     /// <summary>Workers, the calling thread included.</summary>
     public int Threads { get; }
 
-    /// <summary>The environment variable MOEK_THREADS if it is a positive number, else the processors of this process.</summary>
+    /// <summary>The environment variable MOEK_THREADS if it is a positive number, else the processors of this
+    /// process.</summary>
     public static int DefaultThreads =>
         int.TryParse(Environment.GetEnvironmentVariable("MOEK_THREADS"), out int threads) && threads > 0
             ? threads
@@ -139,8 +141,8 @@ internal sealed unsafe class WorkerPool : IDisposable
             long begin = Volatile.Read(ref _next.Value);
             while (begin < items)
             {
-                // Half of an equal share of what is left: long runs first, for weights stream from memory best that way,
-                // short ones in the end, so that nobody waits long for the last.
+                // Half of an equal share of what is left: long runs first, for weights stream from memory best that
+                // way, short ones in the end, so that nobody waits long for the last.
                 long grain = Math.Clamp((items - begin) / (2 * Threads), 1, _maxGrain);
                 long seen = Interlocked.CompareExchange(ref _next.Value, begin + grain, begin);
                 if (seen == begin)
@@ -181,7 +183,8 @@ internal sealed unsafe class WorkerPool : IDisposable
         }
     }
 
-    /// <summary>Returns a state whose run differs from <paramref name="seen"/>, or any state once the pool stops.</summary>
+    /// <summary>Returns a state whose run differs from <paramref name="seen"/>, or any state once the pool
+    /// stops.</summary>
     private long WaitForRun(long seen)
     {
         for (int round = 0; round < SpinRounds; round++)

@@ -6,7 +6,8 @@ namespace MoeKernels.Tests.Cpu;
 public sealed unsafe class AttentionTests
 {
     public sealed record Shape(
-        int Rows, int Heads, int KvHeads, int KeyDim, int ValueDim, int Positions, int Window, bool Bias, bool Sinks, bool Latent = false);
+        int Rows, int Heads, int KvHeads, int KeyDim, int ValueDim, int Positions, int Window, bool Bias, bool Sinks,
+        bool Latent = false);
 
     public static TheoryData<Shape> Shapes { get; } =
     [

@@ -61,7 +61,11 @@ public sealed unsafe class LinearTests
         {
             using NativeFloats x = new(CpuTests.Random(new Random(4), tokens * 70));
             float[] expected =
-                [.. Reference(q.View, null, x, 70, tokens), .. Reference(k.View, null, x, 70, tokens), .. Reference(v.View, null, x, 70, tokens)];
+            [
+                .. Reference(q.View, null, x, 70, tokens),
+                .. Reference(k.View, null, x, 70, tokens),
+                .. Reference(v.View, null, x, 70, tokens),
+            ];
             CpuTests.AssertBits(expected, pool =>
             {
                 using NativeFloats yq = new(tokens * 40), yk = new(tokens * 3), yv = new(tokens * 17);

@@ -2,7 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace MoeKernels.Tests.Cpu;
 
-/// <summary>Native floats between two zones of NaN: reading outside shows in results, writing outside fails the test.</summary>
+/// <summary>Native floats between two zones of NaN: reading outside shows in results, writing outside fails the
+/// test.</summary>
 internal sealed unsafe class NativeFloats : IDisposable
 {
     private const int Zone = 64;
@@ -24,7 +25,8 @@ internal sealed unsafe class NativeFloats : IDisposable
 
     public Span<float> Span => new(Pointer, Count);
 
-    /// <summary>Copies rows of <paramref name="columns"/> out and checks that everything between them is still NaN.</summary>
+    /// <summary>Copies rows of <paramref name="columns"/> out and checks that everything between them is still
+    /// NaN.</summary>
     public float[] Rows(int rows, int columns, int stride)
     {
         float[] result = new float[rows * columns];

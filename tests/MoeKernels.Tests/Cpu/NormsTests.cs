@@ -99,7 +99,8 @@ public sealed unsafe class NormsTests
         }
     }
 
-    private static float[] RmsReference(NativeFloats x, NativeFloats? w, float offset, NativeFloats? gate, int rows, int n)
+    private static float[] RmsReference(
+        NativeFloats x, NativeFloats? w, float offset, NativeFloats? gate, int rows, int n)
     {
         float[] y = new float[rows * n];
         int xStride = x.Count / rows;

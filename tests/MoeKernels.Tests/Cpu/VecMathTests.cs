@@ -102,7 +102,8 @@ public sealed unsafe class VecMathTests
     {
         float[] edges =
         [
-            0, -0f, 1, -1, 0.5f, 0.625f, -0.625f, 15, -15, 20, -20, 88.7f, 89, 90, -87, -88, -100, -104, -105, 200, -200,
+            0, -0f, 1, -1, 0.5f, 0.625f, -0.625f, 15, -15, 20, -20, 88.7f, 89, 90, -87, -88, -100, -104, -105, 200,
+            -200,
             1e-30f, -1e-30f, 1e-45f, 1e30f, float.MaxValue, float.PositiveInfinity, float.NaN,
         ];
         Random random = new(11);

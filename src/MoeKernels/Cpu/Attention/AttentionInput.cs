@@ -30,7 +30,8 @@ internal unsafe struct AttentionInput
     /// <summary>Query rows.</summary>
     public int Rows;
 
-    /// <summary>Query heads; a multiple of <see cref="KvHeads"/>. Head h reads key/value head <c>h / (Heads / KvHeads)</c>.</summary>
+    /// <summary>Query heads; a multiple of <see cref="KvHeads"/>. Head h reads key/value head <c>h / (Heads /
+    /// KvHeads)</c>.</summary>
     public int Heads, KvHeads;
 
     /// <summary>Elements of a query or key head, and of a value head.</summary>

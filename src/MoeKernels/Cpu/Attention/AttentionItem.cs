@@ -2,7 +2,8 @@ using System.Runtime.CompilerServices;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>Some query rows times some heads that share one key/value head: the unit of parallel work of attention.</summary>
+/// <summary>Some query rows times some heads that share one key/value head: the unit of parallel work of
+/// attention.</summary>
 /// <remarks>A pair is one row of one head; pairs are ordered by row, then head.</remarks>
 internal unsafe struct AttentionItem
 {
@@ -203,7 +204,8 @@ internal unsafe struct AttentionItem
         }
     }
 
-    /// <summary>Buffers of the item, per pair: query, result, scores of a block, lanes of the sum, largest score.</summary>
+    /// <summary>Buffers of the item, per pair: query, result, scores of a block, lanes of the sum, largest
+    /// score.</summary>
     private struct State
     {
         public float* Q, Y, Scores, Sums, Largest;

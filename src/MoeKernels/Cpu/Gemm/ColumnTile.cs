@@ -2,8 +2,10 @@ using System.Runtime.CompilerServices;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>The inner loops of sums over rows: <c>y[t, c] += Σr x[t, r] w[r, c]</c>, one fused chain per output.</summary>
-/// <remarks>Used where a matrix is multiplied from its other side: values by probabilities, transposed projections.</remarks>
+/// <summary>The inner loops of sums over rows: <c>y[t, c] += Σr x[t, r] w[r, c]</c>, one fused chain per
+/// output.</summary>
+/// <remarks>Used where a matrix is multiplied from its other side: values by probabilities, transposed
+/// projections.</remarks>
 internal static unsafe class ColumnTile
 {
     /// <summary>Adds <paramref name="rows"/> rows in ascending order.</summary>

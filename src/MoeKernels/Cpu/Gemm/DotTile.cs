@@ -6,8 +6,8 @@ namespace MoeKernels.Cpu;
 /// The inner loops of the panel product: sums of four weight rows times some tokens, sixteen partial sums each.
 /// </summary>
 /// <remarks>
-/// A panel holds <see cref="Rows"/> unpacked rows step by step, [steps × 4 × 16]. Sums are [4 × pitch × 16] in memory and
-/// in registers while a tile runs; a tile goes on where the sums stand, so columns can be taken in blocks.
+/// A panel holds <see cref="Rows"/> unpacked rows step by step, [steps × 4 × 16]. Sums are [4 × pitch × 16] in memory
+/// and in registers while a tile runs; a tile goes on where the sums stand, so columns can be taken in blocks.
 /// </remarks>
 internal static unsafe class DotTile
 {
@@ -17,7 +17,8 @@ internal static unsafe class DotTile
     /// <summary>Floats of one step of a panel.</summary>
     public const int Step = Rows * 16;
 
-    /// <summary>Most tokens a tile takes: with four rows 24 accumulators, 4 weights and one input fill 32 registers.</summary>
+    /// <summary>Most tokens a tile takes: with four rows 24 accumulators, 4 weights and one input fill 32
+    /// registers.</summary>
     public const int Tokens = 6;
 
     /// <summary>Adds the products of all tokens.</summary>

@@ -114,8 +114,8 @@ internal static unsafe class GemmBlock
         }
     }
 
-    // The block's rows are read in pieces, too short for the hardware to see a stream: ask for the next piece, or for the
-    // first piece of the next block, while this one is multiplied.
+    // The block's rows are read in pieces, too short for the hardware to see a stream: ask for the next piece, or for
+    // the first piece of the next block, while this one is multiplied.
     private static void PrefetchNext(in WeightMatrix w, int row, int column)
     {
         if (column >= w.Columns)

@@ -4,8 +4,8 @@ namespace MoeKernels.Cpu;
 
 /// <summary>One token times many rows: weights go straight from memory into the sums.</summary>
 /// <remarks>
-/// One row alone is a single chain of dependent additions and slower than memory, so four rows run side by side. They are
-/// a quarter of the block apart, not neighbours: each of the four streams then reads on from row to row, and the
+/// One row alone is a single chain of dependent additions and slower than memory, so four rows run side by side. They
+/// are a quarter of the block apart, not neighbours: each of the four streams then reads on from row to row, and the
 /// hardware's prefetchers, which lose 100 ns at every start, keep up. Neighbouring rows restart all streams every row.
 /// </remarks>
 internal static unsafe class RowStream

@@ -2,7 +2,8 @@ using System.Runtime.CompilerServices;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>Unpacks a part of one stored weight row to single precision, exactly as <see cref="WeightElement"/> defines it.</summary>
+/// <summary>Unpacks a part of one stored weight row to single precision, exactly as <see cref="WeightElement"/>
+/// defines it.</summary>
 internal static unsafe class Unpack
 {
     /// <summary>Writes columns <c>[column, column + count)</c> of a row in groups of sixteen; the last group is padded

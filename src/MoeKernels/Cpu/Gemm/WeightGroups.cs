@@ -88,13 +88,14 @@ internal static class Fp4
 /// <summary>The exponent arithmetic that the short formats share.</summary>
 internal static class SmallFloat
 {
-    /// <summary>Moves exponent and mantissa of a magnitude into place; subnormals become normal by an exact subtraction.</summary>
+    /// <summary>Moves exponent and mantissa of a magnitude into place; subnormals become normal by an exact
+    /// subtraction.</summary>
     /// <param name="magnitude">Exponent above <paramref name="mantissaBits"/> of mantissa, in the low bits.</param>
     /// <param name="subnormal">Ones where the exponent is 0.</param>
     /// <param name="mantissaBits">Bits of the mantissa.</param>
     /// <param name="bias">Exponent bias of the format.</param>
-    /// <remarks>A multiplication by a power of two would do the same, but reads denormal operands, which some processors
-    /// handle in microcode.</remarks>
+    /// <remarks>A multiplication by a power of two would do the same, but reads denormal operands, which some
+    /// processors handle in microcode.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Widen<T>(T magnitude, T subnormal, int mantissaBits, int bias)
         where T : struct, IVec16<T>

@@ -1,8 +1,8 @@
 namespace MoeKernels.Cpu;
 
 /// <summary>
-/// Sixteen single-precision lanes, held in as many registers as the instruction set needs. Kernels are written once over
-/// this type; every operation rounds alike in all implementations, so a kernel's bits do not depend on the width.
+/// Sixteen single-precision lanes, held in as many registers as the instruction set needs. Kernels are written once
+/// over this type; every operation rounds alike in all implementations, so a kernel's bits do not depend on the width.
 /// </summary>
 /// <typeparam name="T">The implementing struct.</typeparam>
 /// <remarks>Comparisons give lanes of all ones or all zeros. Integer operations act on the bits of the lanes.</remarks>
@@ -33,7 +33,8 @@ internal unsafe interface IVec16<T>
     /// <summary>Sixteen bytes, zero-extended into the bits of the lanes.</summary>
     static abstract T LoadUInt8(byte* source);
 
-    /// <summary>Sixteen e2m1 values from eight bytes, low half first: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives.</summary>
+    /// <summary>Sixteen e2m1 values from eight bytes, low half first: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their
+    /// negatives.</summary>
     static abstract T DecodeFp4(byte* source);
 
     /// <summary>Writes sixteen consecutive floats.</summary>
@@ -62,7 +63,8 @@ internal unsafe interface IVec16<T>
     /// <summary>Lanes of ones where the bits are equal as integers.</summary>
     static abstract T EqualBits(T left, T right);
 
-    /// <summary><paramref name="yes"/> where the mask's lane is all ones, <paramref name="no"/> where it is zero.</summary>
+    /// <summary><paramref name="yes"/> where the mask's lane is all ones, <paramref name="no"/> where it is
+    /// zero.</summary>
     static abstract T Select(T mask, T yes, T no);
 
     /// <summary>Integer sum of the bits, wrapping.</summary>

@@ -4,7 +4,8 @@ using System.Runtime.Intrinsics;
 namespace MoeKernels.Cpu;
 
 /// <summary>Sixteen lanes in four 128-bit registers (SSE, AdvSimd): lanes 0-3, 4-7, 8-11 and 12-15.</summary>
-internal readonly unsafe struct Vec128(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d) : IVec16<Vec128>
+internal readonly unsafe struct Vec128(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d)
+    : IVec16<Vec128>
 {
     private const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
     private readonly Vector128<float> _a = a;
@@ -158,8 +159,10 @@ internal readonly unsafe struct Vec128(Vector128<float> a, Vector128<float> b, V
         (left.AsInt32() + right.AsInt32()).AsSingle();
 
     [MethodImpl(Inline)]
-    private static Vector128<float> ShiftLeft(Vector128<float> value, int count) => (value.AsInt32() << count).AsSingle();
+    private static Vector128<float> ShiftLeft(Vector128<float> value, int count) =>
+        (value.AsInt32() << count).AsSingle();
 
     [MethodImpl(Inline)]
-    private static Vector128<float> ShiftRight(Vector128<float> value, int count) => (value.AsInt32() >> count).AsSingle();
+    private static Vector128<float> ShiftRight(Vector128<float> value, int count) =>
+        (value.AsInt32() >> count).AsSingle();
 }

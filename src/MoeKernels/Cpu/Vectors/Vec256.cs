@@ -146,8 +146,10 @@ internal readonly unsafe struct Vec256(Vector256<float> a, Vector256<float> b) :
         (left.AsInt32() + right.AsInt32()).AsSingle();
 
     [MethodImpl(Inline)]
-    private static Vector256<float> ShiftLeft(Vector256<float> value, int count) => (value.AsInt32() << count).AsSingle();
+    private static Vector256<float> ShiftLeft(Vector256<float> value, int count) =>
+        (value.AsInt32() << count).AsSingle();
 
     [MethodImpl(Inline)]
-    private static Vector256<float> ShiftRight(Vector256<float> value, int count) => (value.AsInt32() >> count).AsSingle();
+    private static Vector256<float> ShiftRight(Vector256<float> value, int count) =>
+        (value.AsInt32() >> count).AsSingle();
 }

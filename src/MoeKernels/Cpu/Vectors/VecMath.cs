@@ -2,8 +2,8 @@ using System.Runtime.CompilerServices;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>The functions of <see cref="DeterministicMath"/> in sixteen lanes: the same operations in the same order, hence
-/// the same bits at every level.</summary>
+/// <summary>The functions of <see cref="DeterministicMath"/> in sixteen lanes: the same operations in the same order,
+/// hence the same bits at every level.</summary>
 internal static class VecMath
 {
     private const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;

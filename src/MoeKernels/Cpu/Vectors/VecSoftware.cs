@@ -2,7 +2,8 @@ using System.Runtime.CompilerServices;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>Sixteen lanes in memory, one scalar operation each: for processors without usable vector registers.</summary>
+/// <summary>Sixteen lanes in memory, one scalar operation each: for processors without usable vector
+/// registers.</summary>
 internal unsafe struct VecSoftware : IVec16<VecSoftware>
 {
     private Lanes _lanes;
