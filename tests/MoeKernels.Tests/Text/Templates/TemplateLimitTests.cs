@@ -2,7 +2,7 @@ using MoeKernels.Text;
 
 namespace MoeKernels.Tests.Text.Templates;
 
-/// <summary>Templates that ask for unbounded time or memory end with an error at the default limits.</summary>
+/// <summary>Templates that ask for unbounded time or memory end with an error at the limits.</summary>
 public class TemplateLimitTests
 {
     private const string Doubling = "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}"
@@ -96,9 +96,12 @@ public class TemplateLimitTests
 
     private static string Repeat(string text, int count) => string.Concat(Enumerable.Repeat(text, count));
 
-    private static string Render(string source, int depth = 200) => ChatTemplate.Parse(source, "limits")
+    private static string Render(string source, int depth = 200, long steps = 2_000_000) => ChatTemplate.Parse(source, "limits")
         .RenderVariables(
             ChatData.Json("{}"),
-            new ChatTemplateOptions { Limits = new TemplateLimits { MaxCallDepth = depth } })
+            new ChatTemplateOptions
+            {
+                Limits = new TemplateLimits { MaxSteps = steps, MaxCharacters = 8 << 20, MaxCallDepth = depth },
+            })
         .Text;
 }

@@ -20,7 +20,7 @@ internal static class OrderFilters
     private static PyList Sort(object? value, BoundArguments arguments)
     {
         Func<object?, object?> key = Attributes.MultiGetter(arguments.Or(2, null), !arguments.Flag(1));
-        return new PyList([.. PyIterate.Sort(PyIterate.Items(value), key, arguments.Flag(0))]);
+        return new PyList([.. PyIterate.Sort(PyIterate.Items(value), key, arguments.StrictFlag(0))]);
     }
 
     private static PyList DictSort(object? value, BoundArguments arguments)
@@ -35,7 +35,7 @@ internal static class OrderFilters
         if (value is not (PyDict or Undefined))
             throw new PyError("AttributeError", $"'{PyValue.TypeName(value)}' object has no attribute 'items'");
         PyDict dict = PyDict.Require(value, "");
-        return new PyList([.. PyIterate.Sort(new PyDictView(dict, DictPart.Items).Items(), Key, arguments.Flag(2))]);
+        return new PyList([.. PyIterate.Sort(new PyDictView(dict, DictPart.Items).Items(), Key, arguments.StrictFlag(2))]);
 
         object? Key(object? pair)
         {

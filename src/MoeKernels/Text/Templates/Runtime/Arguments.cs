@@ -96,6 +96,9 @@ internal readonly struct BoundArguments(object?[] values)
 
     public bool Flag(int index, bool fallback = false) => Has(index) ? PyValue.Truth(values[index]) : fallback;
 
+    /// <summary>A flag that Python wants as an int or bool.</summary>
+    public bool StrictFlag(int index) => Has(index) && !PyNumber.Integer(values[index]).IsZero;
+
     /// <summary>An index or count; saturated, because the reference would reject or clip far smaller values.</summary>
     public int Int(int index, int fallback) => HasValue(index) ? PyNumber.Index(values[index]) : fallback;
 

@@ -9,7 +9,9 @@ internal enum Flow
     Continue,
 }
 
-internal sealed record TemplateSyntax(string Name, Body Body, IReadOnlyDictionary<string, BlockStatement> Blocks);
+/// <summary>A parsed template; hidden names are those that stay undefined until the top level sets them.</summary>
+internal sealed record TemplateSyntax(
+    string Name, Body Body, IReadOnlyDictionary<string, BlockStatement> Blocks, IReadOnlyList<string> HiddenNames);
 
 internal abstract class Statement(int line)
 {

@@ -232,7 +232,9 @@ internal sealed partial class TemplateParser
 
     private Expression AssignTarget(string[] ends, bool withNamespace)
     {
+        _inner++;
         Expression target = CommaSeparated(ends, parenthesized: false, () => Primary(withNamespace));
+        _inner--;
         if (Targets.FirstInvalid(target) is { } invalid)
             throw Error($"can't assign to '{invalid}'", Current.Line);
         return target;

@@ -7,6 +7,11 @@ internal sealed partial class TemplateParser
     private readonly List<(int Line, string Problem)> _unknown = [];
     private readonly List<(int Line, string Problem)> _failures = [];
 
+    private readonly HashSet<string> _seen = new(StringComparer.Ordinal);
+    private readonly List<string> _hidden = [];
+    private int _inner;
+    private int _branches;
+
     private Token Next() => _tokens[_at++];
 
     private void Enter()
@@ -110,8 +115,26 @@ internal sealed partial class TemplateParser
             throw Error(_failures[0].Problem, _failures[0].Line);
     }
 
+    /// <summary>
+    /// A name that the top level sets, surely and before it reads it, is a variable of the template from the start:
+    /// until it is set, macros and loops see it undefined, whatever the render context holds.
+    /// </summary>
+    private void NoteStore(string name)
+    {
+        if (_inner == 0 && _seen.Add(name) && _branches == 0)
+            _hidden.Add(name);
+    }
+
+    private void NoteStores(Expression target)
+    {
+        foreach (string name in Targets.Names(target))
+            NoteStore(name);
+    }
+
     private void NoteName(string name)
     {
+        if (_inner == 0)
+            _seen.Add(name);
         MacroUses use = name switch
         {
             "caller" => MacroUses.Caller,

@@ -34,7 +34,7 @@ internal sealed partial class TemplateParser
         var parser = new TemplateParser(TemplateLexer.Tokenize(source, name), name);
         Body body = parser.Statements([]);
         parser.ReportUnknownNames();
-        return new TemplateSyntax(name, body, parser._blocks);
+        return new TemplateSyntax(name, body, parser._blocks, parser._hidden);
     }
 
     private Body Statements(string[] ends)
@@ -132,7 +132,9 @@ internal sealed partial class TemplateParser
     private Body HardBody(params string[] ends)
     {
         int mark = _unknown.Count;
+        _inner++;
         Body body = TagBody(ends, consume: ends.Length == 1);
+        _inner--;
         FailUnknownSince(mark);
         return body;
     }
@@ -145,7 +147,9 @@ internal sealed partial class TemplateParser
         ExpectName("in");
         Expression items = TupleOrExpression(conditional: false, ["recursive"]);
         int mark = _unknown.Count;
+        _inner++;
         Expression? test = SkipName("if") ? ParseExpression() : null;
+        _inner--;
         FailUnknownSince(mark);
         bool recursive = SkipName("recursive");
         _loops++;
@@ -164,21 +168,35 @@ internal sealed partial class TemplateParser
         do
         {
             Expression test = TupleOrExpression(conditional: false);
-            branches.Add((test, TagBody(["elif", "else", "endif"], consume: false)));
+            branches.Add((test, Branch(["elif", "else", "endif"], consume: false)));
             end = Next().Text;
         }
         while (end == "elif");
         if (end == "else")
-            otherwise = TagBody(["endif"], consume: true);
+            otherwise = Branch(["endif"], consume: true);
         SoftenUnknownSince(mark);
         return new IfStatement(line, [.. branches], otherwise);
+    }
+
+    private Body Branch(string[] ends, bool consume)
+    {
+        _branches++;
+        Body body = TagBody(ends, consume);
+        _branches--;
+        return body;
     }
 
     private Statement Set(int line)
     {
         Expression target = AssignTarget([], withNamespace: true);
         if (SkipOperator("="))
-            return new SetStatement(line, target, TupleOrExpression(conditional: true));
+        {
+            Expression value = TupleOrExpression(conditional: true);
+            NoteStores(target);
+            return new SetStatement(line, target, value);
+        }
+
+        NoteStores(target);
         FilterExpression? filter = Current.IsOperator("|") ? Filters(null) : null;
         return new SetBlockStatement(line, target, filter, HardBody("endset"));
     }
@@ -201,6 +219,7 @@ internal sealed partial class TemplateParser
     private MacroStatement Macro(int line)
     {
         string name = ExpectAnyName();
+        NoteStore(name);
         MacroSignature signature = Signature();
         return new MacroStatement(line, new MacroDefinition(name, signature, MacroBody("endmacro", out var uses), uses));
     }
@@ -228,6 +247,7 @@ internal sealed partial class TemplateParser
         var names = new List<string>();
         var defaults = new List<Expression>();
         ExpectOperator("(");
+        _inner++;
         while (!Current.IsOperator(")"))
         {
             if (names.Count > 0)
@@ -241,6 +261,7 @@ internal sealed partial class TemplateParser
                 throw Error("the special \"caller\" argument must be omitted or be given a default", Current.Line);
         }
 
+        _inner--;
         _at++;
         return new MacroSignature([.. names], [.. defaults]);
     }
