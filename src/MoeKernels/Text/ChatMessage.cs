@@ -6,11 +6,15 @@ namespace MoeKernels.Text;
 /// One message of a chat: who speaks and what is said, with the optional fields chat templates know. Fields that are
 /// null are not passed on, as if they had not been written.
 /// </summary>
-/// <param name="Role">Who speaks: <c>system</c>, <c>user</c>, <c>assistant</c>, <c>tool</c> or what the template knows.</param>
+/// <param name="Role">
+/// Who speaks: <c>system</c>, <c>user</c>, <c>assistant</c>, <c>tool</c> or what the template knows.
+/// </param>
 /// <param name="Content">The text, or null (for example when an assistant only calls tools).</param>
 public sealed record ChatMessage(string Role, string? Content)
 {
-    /// <summary>Content in parts (text, images, ...) as a JSON array; takes the place of <see cref="Content"/>.</summary>
+    /// <summary>
+    /// Content in parts (text, images, ...) as a JSON array; takes the place of <see cref="Content"/>.
+    /// </summary>
     public JsonElement? Parts { get; init; }
 
     /// <summary>

@@ -36,7 +36,9 @@ public sealed partial class ChatTemplate
     /// <summary>Reads a template from its source.</summary>
     /// <param name="source">The Jinja source.</param>
     /// <param name="name">A name for error messages, usually the file.</param>
-    /// <exception cref="MoeFormatException">A syntax error, or an unknown filter or test; the line is named.</exception>
+    /// <exception cref="MoeFormatException">
+    /// A syntax error, or an unknown filter or test; the line is named.
+    /// </exception>
     /// <exception cref="MoeUnsupportedException">
     /// A construct that is not provided, such as <c>include</c>; it is named.
     /// </exception>

@@ -22,7 +22,11 @@ public sealed class ChatTemplateTests : IDisposable
             new ChatMessage("tool", "x")
             {
                 ToolCallId = "7",
-                Fields = new Dictionary<string, JsonElement> { ["k"] = ChatData.Json("null"), ["n"] = ChatData.Json("2") },
+                Fields = new Dictionary<string, JsonElement>
+                {
+                    ["k"] = ChatData.Json("null"),
+                    ["n"] = ChatData.Json("2"),
+                },
             },
         ]);
         Assert.Equal(
@@ -65,7 +69,12 @@ public sealed class ChatTemplateTests : IDisposable
     public void Render_ContinueParts_EndsInsideTheLastText()
     {
         string text = ChatTemplate.Parse("{% for p in messages[0].content %}[{{ p.text }}]{% endfor %}", "t").Render(
-            [new ChatMessage("assistant", null) { Parts = ChatData.Json("""[{"text":"a"},{"text":"b"},{"image":1}]""") }],
+            [
+                new ChatMessage("assistant", null)
+                {
+                    Parts = ChatData.Json("""[{"text":"a"},{"text":"b"},{"image":1}]"""),
+                },
+            ],
             new ChatTemplateOptions { ContinueFinalMessage = true });
         Assert.Equal("[a][b", text);
     }
@@ -81,9 +90,10 @@ public sealed class ChatTemplateTests : IDisposable
     [Fact]
     public void Render_Error_NamesTemplateAndLine()
     {
-        var error = Assert.Throws<MoeTemplateException>(
-            () => ChatTemplate.Parse("a\n\n{{ raise_exception('no') }}", "my.jinja").Render([new ChatMessage("u", "")]));
-        Assert.Equal(("TemplateError", "no", "my.jinja", 3), (error.ErrorType, error.Problem, error.Template, error.Line));
+        ChatTemplate template = ChatTemplate.Parse("a\n\n{{ raise_exception('no') }}", "my.jinja");
+        var error = Assert.Throws<MoeTemplateException>(() => template.Render([new ChatMessage("u", "")]));
+        Assert.Equal(("TemplateError", "no"), (error.ErrorType, error.Problem));
+        Assert.Equal(("my.jinja", 3), (error.Template, error.Line));
     }
 
     [Fact]

@@ -13,12 +13,16 @@ public sealed class TemplateFuzzTests(ITestOutputHelper output)
     // Pieces that lead mutations past the syntax: blow-ups, recursion, odd numbers, the sandbox's edges.
     private static readonly string[] Fragments =
     [
-        "{{", "}}", "{%", "%}", "{#", "#}", "-", "{% endfor %}", "{% endif %}", "{% else %}", "{% raw %}", "{% set x %}",
-        "{% for i in range(99999) %}", "{% macro f(n) %}", "{{ f(f) }}", "{{ loop(messages) }}", "recursive", " * 99999",
-        " ** 99999", "|list", "|sort", "|tojson(indent=99999)", "|batch(9999999, 0)|list", "|center(99999999)", "[::-1]",
+        "{{", "}}", "{%", "%}", "{#", "#}", "-", "{% endfor %}", "{% endif %}", "{% else %}", "{% raw %}",
+        "{% set x %}",
+        "{% for i in range(99999) %}", "{% macro f(n) %}", "{{ f(f) }}", "{{ loop(messages) }}", "recursive",
+        " * 99999",
+        " ** 99999", "|list", "|sort", "|tojson(indent=99999)", "|batch(9999999, 0)|list", "|center(99999999)",
+        "[::-1]",
         "[9999999999999:]", "|join(x)", "|map('map')", "|groupby('a')", "'%99999999d' % 1", "'{:999999999}'.format(1)",
         "|replace('', x)", "|indent(99999999)", "\\ud800", "\\N{x}", "é", "😀", "\0", "(", ")", "[", "]", "{", "}", "~",
-        "0x", "1e999", "9" + "9999999999999999999999", ".__class__", "|attr('x')", " is ", " if ", " not ", "namespace(",
+        "0x", "1e999", "9" + "9999999999999999999999", ".__class__", "|attr('x')", " is ", " if ", " not ",
+        "namespace(",
         "caller()", "varargs", "kwargs", "self.x()", "**", "*", "|wordwrap(1)", "|pprint", "|urlencode", "|xmlattr",
         "|slice(99999999)|list", "|round(99999999)", ".format_map(x)", "|truncate(0)", ".expandtabs(99999999)",
     ];
@@ -39,11 +43,13 @@ public sealed class TemplateFuzzTests(ITestOutputHelper output)
         string[] seeds =
         [
             .. Directory.GetFiles(Path.GetDirectoryName(ChatData.File("x"))!, "*.jinja").Select(File.ReadAllText),
-            .. ChatData.Snippets.GetProperty("snippets").EnumerateArray().Select(s => s.GetProperty("source").GetString()!),
+            .. ChatData.Snippets.GetProperty("snippets").EnumerateArray()
+                .Select(snippet => snippet.GetProperty("source").GetString()!),
         ];
         JsonElement messages = ChatData.Json(
             """[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"a"}],"x":1.5},""" +
-            """{"role":"assistant","content":"b","tool_calls":[{"function":{"name":"f","arguments":{"a":[1,null]}}}]}]""");
+            """{"role":"assistant","content":"b", """ +
+            """ "tool_calls":[{"function":{"name":"f","arguments":{"a":[1,null]}}}]}]""");
         var counts = new SortedDictionary<string, int>(StringComparer.Ordinal);
         for (int seed = 0; seed < Iterations; seed++)
         {
@@ -52,7 +58,8 @@ public sealed class TemplateFuzzTests(ITestOutputHelper output)
             counts[outcome] = counts.GetValueOrDefault(outcome) + 1;
         }
 
-        output.WriteLine($"{Iterations} inputs: {string.Join(", ", counts.Select(pair => $"{pair.Value} {pair.Key}"))}");
+        string outcomes = string.Join(", ", counts.Select(pair => $"{pair.Value} {pair.Key}"));
+        output.WriteLine($"{Iterations} inputs: {outcomes}");
     }
 
     private static string Try(int seed, string source, JsonElement messages)
@@ -61,7 +68,8 @@ public sealed class TemplateFuzzTests(ITestOutputHelper output)
         {
             AddGenerationPrompt = seed % 2 == 0,
             Limits = Limits,
-            Variables = ChatData.Snippets.GetProperty("context").EnumerateObject().ToDictionary(p => p.Name, p => p.Value),
+            Variables = ChatData.Snippets.GetProperty("context").EnumerateObject()
+                .ToDictionary(variable => variable.Name, variable => variable.Value),
         };
         try
         {

@@ -21,5 +21,5 @@ internal static class FilterTable
     }
 
     private static Dictionary<string, Filter> Merge(params Dictionary<string, Filter>[] tables) =>
-        tables.SelectMany(table => table).ToDictionary(entry => entry.Key, entry => entry.Value, StringComparer.Ordinal);
+        new(tables.SelectMany(table => table), StringComparer.Ordinal);
 }

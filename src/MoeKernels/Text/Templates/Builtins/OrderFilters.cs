@@ -35,7 +35,8 @@ internal static class OrderFilters
         if (value is not (PyDict or Undefined))
             throw new PyError("AttributeError", $"'{PyValue.TypeName(value)}' object has no attribute 'items'");
         PyDict dict = PyDict.Require(value, "");
-        return new PyList([.. PyIterate.Sort(new PyDictView(dict, DictPart.Items).Items(), Key, arguments.StrictFlag(2))]);
+        IEnumerable<object?> pairs = new PyDictView(dict, DictPart.Items).Items();
+        return new PyList([.. PyIterate.Sort(pairs, Key, arguments.StrictFlag(2))]);
 
         object? Key(object? pair)
         {

@@ -44,7 +44,8 @@ internal sealed class JsonText
         if (value is null)
             return (indented ? "," : ", ", ": ");
         List<object?> parts = PyIterate.ToList(value);
-        return parts.Count == 2 && PyValue.TryText(parts[0], out string item) && PyValue.TryText(parts[1], out string key)
+        return parts.Count == 2
+            && PyValue.TryText(parts[0], out string item) && PyValue.TryText(parts[1], out string key)
             ? (item, key)
             : throw PyError.Value("separators must be a pair of strings");
     }

@@ -16,8 +16,6 @@ internal static class Renderer
         {
             var output = new Output(new StringBuilder());
             state = new RenderState(template, new Scope(context()), output, options.Clock);
-            foreach (string name in template.HiddenNames)
-                state.Top.Set(name, Undefined.Named(name));
             template.Body.Execute(state, state.Top, output);
             return new ChatRendering(output.ToString(), state.GenerationSpans);
         }

@@ -28,6 +28,9 @@ internal sealed class Scope
 
     public void Set(string name, object? value) => (_variables ??= new(StringComparer.Ordinal))[name] = value;
 
+    /// <summary>Makes a name undefined here, unless it is a parameter or loop variable of this scope.</summary>
+    public void Hide(string name) => (_variables ??= new(StringComparer.Ordinal)).TryAdd(name, Undefined.Named(name));
+
     public object? Lookup(string name)
     {
         for (Scope? scope = this; scope is not null; scope = scope._parent)

@@ -36,7 +36,9 @@ internal sealed class BraceFormat(Arguments arguments)
             }
             else
             {
-                int end = c == '{' ? FieldEnd(format, at) : throw PyError.Value("Single '}' encountered in format string");
+                int end = c == '{'
+                    ? FieldEnd(format, at)
+                    : throw PyError.Value("Single '}' encountered in format string");
                 result.Append(Field(format[(at + 1)..end], depth));
                 at = end;
             }

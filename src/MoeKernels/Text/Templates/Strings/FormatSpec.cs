@@ -65,7 +65,11 @@ internal sealed record FormatSpec
         if (at < text.Length && text[at] is ',' or '_')
             spec = spec with { Grouping = text[at++] };
         if (Skip(text, '.', ref at))
-            spec = spec with { Precision = Number(text, ref at) ?? throw PyError.Value("Format specifier missing precision") };
+        {
+            int? precision = Number(text, ref at);
+            spec = spec with { Precision = precision ?? throw PyError.Value("Format specifier missing precision") };
+        }
+
         if (at < text.Length)
             spec = spec with { Type = text[at++] };
         return at == text.Length ? spec : throw PyError.Value("Invalid format specifier");

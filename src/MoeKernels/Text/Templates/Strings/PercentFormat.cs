@@ -90,7 +90,8 @@ internal sealed class PercentFormat
         return _format[start..(_at - 1)];
     }
 
-    private object? FromMap(object? key) => PyDict.Require(_values, "format requires a mapping").TryGet(key, out var value)
+    private object? FromMap(object? key) =>
+        PyDict.Require(_values, "format requires a mapping").TryGet(key, out object? value)
         ? value
         : throw new PyError("KeyError", PyRepr.Of(key));
 

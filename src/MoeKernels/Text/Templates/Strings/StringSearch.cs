@@ -6,7 +6,9 @@ namespace MoeKernels.Text.Templates;
 /// <summary>Searching in text, with positions counted in code points.</summary>
 internal static class StringSearch
 {
-    /// <summary>The part of a text that optional start and end arguments choose; null if start lies past the end.</summary>
+    /// <summary>
+    /// The part of a text that optional start and end arguments choose; null if start lies past the end.
+    /// </summary>
     private static string? Window(string text, BoundArguments arguments, int first, out int start)
     {
         int length = PyText.Length(text);

@@ -1,6 +1,8 @@
 namespace MoeKernels.Text.Templates;
 
-/// <summary>Python's <c>textwrap.wrap</c> with tabs and white space kept, as the filter <c>wordwrap</c> calls it.</summary>
+/// <summary>
+/// Python's <c>textwrap.wrap</c> with tabs and white space kept, as the filter <c>wordwrap</c> calls it.
+/// </summary>
 internal sealed class TextWrap
 {
     private readonly int _width;

@@ -111,11 +111,14 @@ internal sealed class CallExpression(int line, Expression callee, ArgumentList a
     }
 }
 
-internal sealed class FilterExpression(int line, Expression? target, string name, ArgumentList arguments) : Expression
+internal sealed class FilterExpression(int line, Expression? target, string name, ArgumentList arguments)
+    : Expression
 {
     public override object? Evaluate(RenderState state, Scope scope) => Evaluate(state, scope, null);
 
-    /// <summary>Evaluates the chain; the innermost filter without a target applies to <paramref name="body"/>.</summary>
+    /// <summary>
+    /// Evaluates the chain; the innermost filter without a target applies to <paramref name="body"/>.
+    /// </summary>
     public object? Evaluate(RenderState state, Scope scope, object? body)
     {
         Budget.Enter();

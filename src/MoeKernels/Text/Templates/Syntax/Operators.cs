@@ -58,7 +58,7 @@ internal sealed class ConcatenationExpression(Expression[] parts) : Expression
     }
 }
 
-/// <summary>A chain such as <c>1 &lt; x &lt;= 3</c>: every neighbour is compared once, up to the first failure.</summary>
+/// <summary>A chain such as <c>1 &lt; x &lt;= 3</c>: neighbours are compared once, up to the first failure.</summary>
 internal sealed class CompareExpression(Expression first, (string Operator, Expression Right)[] operands) : Expression
 {
     public override object? Evaluate(RenderState state, Scope scope)
@@ -82,10 +82,13 @@ internal sealed class NamespaceTarget(string name, string attribute) : Expressio
 {
     public override object? Evaluate(RenderState state, Scope scope) => throw new InvalidOperationException();
 
+    /// <summary>The namespace to change; asked for before the value is evaluated.</summary>
+    public PyNamespace Find(Scope scope) => scope.Lookup(name) as PyNamespace
+        ?? throw new PyError("TemplateRuntimeError", "cannot assign attribute on non-namespace object");
+
     public void Assign(Scope scope, object? value)
     {
-        if (scope.Lookup(name) is not PyNamespace target)
-            throw new PyError("TemplateRuntimeError", "cannot assign attribute on non-namespace object");
+        PyNamespace target = Find(scope);
         if (attribute.StartsWith('_'))
         {
             throw new PyError("SecurityError", "Chat templates cannot store underscore-prefixed attributes on a"
@@ -115,6 +118,14 @@ internal static class Targets
         TupleExpression tuple => tuple.Items.SelectMany(Names),
         _ => [],
     };
+
+    public static void CheckNamespaces(Expression target, Scope scope)
+    {
+        if (target is NamespaceTarget attribute)
+            attribute.Find(scope);
+        foreach (Expression item in target is TupleExpression tuple ? tuple.Items : [])
+            CheckNamespaces(item, scope);
+    }
 
     public static void Assign(Expression target, Scope scope, object? value)
     {

@@ -9,9 +9,7 @@ internal enum Flow
     Continue,
 }
 
-/// <summary>A parsed template; hidden names are those that stay undefined until the top level sets them.</summary>
-internal sealed record TemplateSyntax(
-    string Name, Body Body, IReadOnlyDictionary<string, BlockStatement> Blocks, IReadOnlyList<string> HiddenNames);
+internal sealed record TemplateSyntax(string Name, Body Body, IReadOnlyDictionary<string, BlockStatement> Blocks);
 
 internal abstract class Statement(int line)
 {
@@ -25,9 +23,14 @@ internal sealed class Body(Statement[] statements)
 {
     public static readonly Body Empty = new([]);
 
+    /// <summary>Names of the scope that are undefined until the body sets them.</summary>
+    public string[] Hidden { get; set; } = [];
+
     public Flow Execute(RenderState state, Scope scope, Output output)
     {
         Budget.Enter();
+        foreach (string name in Hidden)
+            scope.Hide(name);
         foreach (Statement statement in statements)
         {
             Flow flow = statement.Execute(state, scope, output);
@@ -75,6 +78,7 @@ internal sealed class SetStatement(int line, Expression target, Expression value
     public override Flow Execute(RenderState state, Scope scope, Output output)
     {
         state.Line = Line;
+        Targets.CheckNamespaces(target, scope);
         Targets.Assign(target, scope, value.Evaluate(state, scope));
         return Flow.Next;
     }
@@ -95,7 +99,8 @@ internal sealed class SetBlockStatement(int line, Expression target, FilterExpre
     }
 }
 
-internal sealed class IfStatement(int line, (Expression Test, Body Body)[] branches, Body otherwise) : Statement(line)
+internal sealed class IfStatement(int line, (Expression Test, Body Body)[] branches, Body otherwise)
+    : Statement(line)
 {
     public override Flow Execute(RenderState state, Scope scope, Output output)
     {
@@ -141,8 +146,11 @@ internal sealed class LoopControlStatement(int line, Flow flow) : Statement(line
     public override Flow Execute(RenderState state, Scope scope, Output output) => flow;
 }
 
-/// <summary>Chat templates are never HTML; a template that asks for escaping would come out wrong, so it fails.</summary>
-internal sealed class AutoEscapeStatement(int line, string template, Expression enabled, Body body) : Statement(line)
+/// <summary>
+/// Chat templates are never HTML; a template that asks for escaping would come out wrong, so it fails.
+/// </summary>
+internal sealed class AutoEscapeStatement(int line, string template, Expression enabled, Body body)
+    : Statement(line)
 {
     public override Flow Execute(RenderState state, Scope scope, Output output)
     {

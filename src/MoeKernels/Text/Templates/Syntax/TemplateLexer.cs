@@ -113,7 +113,9 @@ internal sealed partial class TemplateLexer
         EndTag(end > from ? _source[end - 1] : '\0', end + 2, _position = from);
     }
 
-    /// <summary>Ends a block tag or comment: <c>-</c> eats all white space after it, nothing eats one newline.</summary>
+    /// <summary>
+    /// Ends a block tag or comment: <c>-</c> eats all white space after it, nothing eats one newline.
+    /// </summary>
     private void EndTag(char sign, int end, int lineFrom)
     {
         if (sign == '-')

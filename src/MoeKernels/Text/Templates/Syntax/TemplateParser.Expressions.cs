@@ -232,9 +232,9 @@ internal sealed partial class TemplateParser
 
     private Expression AssignTarget(string[] ends, bool withNamespace)
     {
-        _inner++;
+        _inTarget = true;
         Expression target = CommaSeparated(ends, parenthesized: false, () => Primary(withNamespace));
-        _inner--;
+        _inTarget = false;
         if (Targets.FirstInvalid(target) is { } invalid)
             throw Error($"can't assign to '{invalid}'", Current.Line);
         return target;

@@ -7,10 +7,9 @@ internal sealed partial class TemplateParser
     private readonly List<(int Line, string Problem)> _unknown = [];
     private readonly List<(int Line, string Problem)> _failures = [];
 
-    private readonly HashSet<string> _seen = new(StringComparer.Ordinal);
-    private readonly List<string> _hidden = [];
-    private int _inner;
-    private int _branches;
+    private readonly List<(NameLevel Level, Body Body)> _levels = [];
+    private NameLevel _level = new(null);
+    private bool _inTarget;
 
     private Token Next() => _tokens[_at++];
 
@@ -115,26 +114,30 @@ internal sealed partial class TemplateParser
             throw Error(_failures[0].Problem, _failures[0].Line);
     }
 
-    /// <summary>
-    /// A name that the top level sets, surely and before it reads it, is a variable of the template from the start:
-    /// until it is set, macros and loops see it undefined, whatever the render context holds.
-    /// </summary>
-    private void NoteStore(string name)
+    private void OpenLevel() => _level = new NameLevel(_level);
+
+    private void CloseLevel(Body body)
     {
-        if (_inner == 0 && _seen.Add(name) && _branches == 0)
-            _hidden.Add(name);
+        _levels.Add((_level, body));
+        _level = _level.Parent ?? _level;
+    }
+
+    private void HideNames()
+    {
+        foreach ((NameLevel level, Body body) in _levels)
+            body.Hidden = level.Hidden();
     }
 
     private void NoteStores(Expression target)
     {
         foreach (string name in Targets.Names(target))
-            NoteStore(name);
+            _level.Set(name);
     }
 
     private void NoteName(string name)
     {
-        if (_inner == 0)
-            _seen.Add(name);
+        if (!_inTarget)
+            _level.Read(name);
         MacroUses use = name switch
         {
             "caller" => MacroUses.Caller,

@@ -34,7 +34,9 @@ internal sealed partial class TemplateParser
         var parser = new TemplateParser(TemplateLexer.Tokenize(source, name), name);
         Body body = parser.Statements([]);
         parser.ReportUnknownNames();
-        return new TemplateSyntax(name, body, parser._blocks, parser._hidden);
+        parser.CloseLevel(body);
+        parser.HideNames();
+        return new TemplateSyntax(name, body, parser._blocks);
     }
 
     private Body Statements(string[] ends)
@@ -119,22 +121,24 @@ internal sealed partial class TemplateParser
     }
 
     /// <summary>Body that the reference compiles to a function of its own: no break or continue leaves it.</summary>
-    private Body FunctionBody(string end)
+    private Body FunctionBody(string end, IEnumerable<string> parameters)
     {
         int loops = _loops;
         _loops = 0;
-        Body body = HardBody(end);
+        Body body = HardBody(parameters, end);
         _loops = loops;
         return body;
     }
 
     /// <summary>Body with a scope of its own, in which unknown filters are errors at once.</summary>
-    private Body HardBody(params string[] ends)
+    private Body HardBody(IEnumerable<string> ownNames, params string[] ends)
     {
         int mark = _unknown.Count;
-        _inner++;
+        OpenLevel();
+        foreach (string name in ownNames)
+            _level.Read(name);
         Body body = TagBody(ends, consume: ends.Length == 1);
-        _inner--;
+        CloseLevel(body);
         FailUnknownSince(mark);
         return body;
     }
@@ -147,15 +151,15 @@ internal sealed partial class TemplateParser
         ExpectName("in");
         Expression items = TupleOrExpression(conditional: false, ["recursive"]);
         int mark = _unknown.Count;
-        _inner++;
+        OpenLevel();
         Expression? test = SkipName("if") ? ParseExpression() : null;
-        _inner--;
+        CloseLevel(new Body([]));
         FailUnknownSince(mark);
         bool recursive = SkipName("recursive");
         _loops++;
-        Body body = HardBody("endfor", "else");
+        Body body = HardBody(Targets.Names(target), "endfor", "else");
         _loops--;
-        Body otherwise = Next().Text == "else" ? HardBody("endfor") : Body.Empty;
+        Body otherwise = Next().Text == "else" ? HardBody([], "endfor") : Body.Empty;
         return new ForStatement(line, target, items, test, recursive, body, otherwise);
     }
 
@@ -180,9 +184,9 @@ internal sealed partial class TemplateParser
 
     private Body Branch(string[] ends, bool consume)
     {
-        _branches++;
+        _level.Branches++;
         Body body = TagBody(ends, consume);
-        _branches--;
+        _level.Branches--;
         return body;
     }
 
@@ -198,7 +202,7 @@ internal sealed partial class TemplateParser
 
         NoteStores(target);
         FilterExpression? filter = Current.IsOperator("|") ? Filters(null) : null;
-        return new SetBlockStatement(line, target, filter, HardBody("endset"));
+        return new SetBlockStatement(line, target, filter, HardBody([], "endset"));
     }
 
     private WithStatement With(int line)
@@ -213,15 +217,17 @@ internal sealed partial class TemplateParser
             bindings.Add((target, ParseExpression()));
         }
 
-        return new WithStatement(line, [.. bindings], HardBody("endwith"));
+        IEnumerable<string> names = bindings.SelectMany(binding => Targets.Names(binding.Target));
+        return new WithStatement(line, [.. bindings], HardBody(names, "endwith"));
     }
 
     private MacroStatement Macro(int line)
     {
         string name = ExpectAnyName();
-        NoteStore(name);
+        _level.Set(name);
         MacroSignature signature = Signature();
-        return new MacroStatement(line, new MacroDefinition(name, signature, MacroBody("endmacro", out var uses), uses));
+        Body body = MacroBody("endmacro", signature, out MacroUses uses);
+        return new MacroStatement(line, new MacroDefinition(name, signature, body, uses));
     }
 
     private CallBlockStatement CallBlock(int line)
@@ -229,14 +235,15 @@ internal sealed partial class TemplateParser
         MacroSignature signature = Current.IsOperator("(") ? Signature() : MacroSignature.Empty;
         if (ParseExpression() is not CallExpression call)
             throw Error("expected call", line);
-        var caller = new MacroDefinition(null, signature, MacroBody("endcall", out var uses), uses);
+        Body body = MacroBody("endcall", signature, out MacroUses uses);
+        var caller = new MacroDefinition(null, signature, body, uses);
         return new CallBlockStatement(line, call, caller);
     }
 
-    private Body MacroBody(string end, out MacroUses uses)
+    private Body MacroBody(string end, MacroSignature signature, out MacroUses uses)
     {
         _macros.Add(MacroUses.None);
-        Body body = FunctionBody(end);
+        Body body = FunctionBody(end, signature.Names);
         uses = _macros[^1];
         _macros.RemoveAt(_macros.Count - 1);
         return body;
@@ -247,7 +254,7 @@ internal sealed partial class TemplateParser
         var names = new List<string>();
         var defaults = new List<Expression>();
         ExpectOperator("(");
-        _inner++;
+        OpenLevel();
         while (!Current.IsOperator(")"))
         {
             if (names.Count > 0)
@@ -261,7 +268,7 @@ internal sealed partial class TemplateParser
                 throw Error("the special \"caller\" argument must be omitted or be given a default", Current.Line);
         }
 
-        _inner--;
+        CloseLevel(new Body([]));
         _at++;
         return new MacroSignature([.. names], [.. defaults]);
     }
@@ -269,12 +276,12 @@ internal sealed partial class TemplateParser
     private FilterBlockStatement FilterBlock(int line)
     {
         FilterExpression filter = Filters(null, inline: true);
-        return new FilterBlockStatement(line, filter, HardBody("endfilter"));
+        return new FilterBlockStatement(line, filter, HardBody([], "endfilter"));
     }
 
     private GenerationStatement Generation(int line)
     {
-        Body body = MacroBody("endgeneration", out MacroUses uses);
+        Body body = MacroBody("endgeneration", MacroSignature.Empty, out MacroUses uses);
         return new GenerationStatement(line, new MacroDefinition(null, MacroSignature.Empty, body, uses));
     }
 
@@ -299,7 +306,7 @@ internal sealed partial class TemplateParser
             throw new MoeUnsupportedException("required template blocks", $"{_name}, line {line}");
         if (Current.IsOperator("-"))
             throw Error("Block names may not contain hyphens, use an underscore instead.", line);
-        Body body = FunctionBody("endblock");
+        Body body = FunctionBody("endblock", []);
         SkipName(name);
         var block = new BlockStatement(line, name, scoped, body);
         if (!_blocks.TryAdd(name, block))
@@ -307,7 +314,8 @@ internal sealed partial class TemplateParser
         return block;
     }
 
-    private AutoEscapeStatement AutoEscape(int line) => new(line, _name, ParseExpression(), HardBody("endautoescape"));
+    private AutoEscapeStatement AutoEscape(int line) =>
+        new(line, _name, ParseExpression(), HardBody([], "endautoescape"));
 
     private LoopControlStatement LoopControl(Token token) => _loops > 0
         ? new LoopControlStatement(token.Line, token.Text == "break" ? Flow.Break : Flow.Continue)

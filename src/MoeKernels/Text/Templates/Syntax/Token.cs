@@ -15,7 +15,9 @@ internal enum TokenKind
     Operator,
 }
 
-/// <summary>One lexical unit; <see cref="Text"/> holds data, names and operators, <see cref="Value"/> literals.</summary>
+/// <summary>
+/// One lexical unit; <see cref="Text"/> holds data, names and operators, <see cref="Value"/> literals.
+/// </summary>
 internal readonly record struct Token(TokenKind Kind, string Text, object? Value, int Line)
 {
     public bool IsOperator(string op) => Kind == TokenKind.Operator && Text == op;

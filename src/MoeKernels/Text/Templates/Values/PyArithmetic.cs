@@ -78,7 +78,9 @@ internal static class PyArithmetic
         return BigInteger.Pow(value, (int)exponent);
     }
 
-    /// <summary>The quotient rounded once: exact up to the bits a double holds, with the rest as a sticky bit.</summary>
+    /// <summary>
+    /// The quotient rounded once: exact up to the bits a double holds, with the rest as a sticky bit.
+    /// </summary>
     private static double Divide(BigInteger a, BigInteger b)
     {
         const long Exact = 1L << 53;

@@ -27,9 +27,7 @@ internal static class PyNumber
 
     public static BigInteger Integer(object? value) => TryInteger(value, out BigInteger integer)
         ? integer
-        : throw (value is Undefined undefined
-            ? undefined.Error()
-            : PyError.Type($"'{PyValue.TypeName(value)}' object cannot be interpreted as an integer"));
+        : throw PyError.Type($"'{PyValue.TypeName(value)}' object cannot be interpreted as an integer");
 
     /// <summary>An index; beyond ± 2³⁰ saturated, far outside of any text or list here.</summary>
     public static int Index(object? value) => Saturate(Integer(value));
@@ -90,7 +88,7 @@ internal static class PyNumber
         return value;
     }
 
-    /// <summary><c>int(text, radix)</c>: sign, prefix, underscores and surrounding white space; null if no integer.</summary>
+    /// <summary><c>int(text, radix)</c>: sign, prefix, underscores, white space around; null if no integer.</summary>
     public static BigInteger? TryParse(string text, int radix)
     {
         string digits = PyText.Trim(text);
