@@ -13,13 +13,14 @@ namespace MoeKernels.Benchmarks;
 /// megabytes.</summary>
 internal sealed class BenchConfig : ManualConfig
 {
-    public BenchConfig(string artifacts)
+    /// <param name="quick">One iteration: shows that everything runs.</param>
+    public BenchConfig(bool quick)
     {
         AddJob(Job.Default
             .WithToolchain(InProcessEmitToolchain.Instance)
             .WithStrategy(BenchmarkDotNet.Engines.RunStrategy.Throughput)
-            .WithWarmupCount(2)
-            .WithIterationCount(10)
+            .WithWarmupCount(quick ? 1 : 2)
+            .WithIterationCount(quick ? 1 : 10)
             .WithInvocationCount(1)
             .WithUnrollFactor(1));
         AddColumnProvider(DefaultColumnProviders.Instance);
@@ -28,7 +29,7 @@ internal sealed class BenchConfig : ManualConfig
         AddDiagnoser(MemoryDiagnoser.Default);
         AddLogger(ConsoleLogger.Default);
         AddExporter(MarkdownExporter.GitHub, JsonExporter.BriefCompressed);
-        WithArtifactsPath(artifacts);
+        WithArtifactsPath(Path.Combine(Repository.Bench, "BenchmarkDotNet.Artifacts"));
         WithOption(ConfigOptions.DisableOptimizationsValidator, true);
     }
 }

@@ -19,6 +19,9 @@ public unsafe class GroupedGemmBenchmarks
     private const long MatrixFlops = 2L * Tokens * Hidden * Intermediate;
     private const long MatrixBytes = 2L * Hidden * Intermediate;
 
+    /// <summary>Operations of one projection of all experts.</summary>
+    internal const long ProjectionFlops = Experts * MatrixFlops;
+
     private readonly NativeBuffer _x = NativeBuffer.Allocate(4L * Experts * Tokens * Hidden, "x");
     private readonly NativeBuffer _a = NativeBuffer.Allocate(4L * Experts * Tokens * Hidden, "a");
     private readonly NativeBuffer _offsets = NativeBuffer.Allocate(4L * (Experts + 1), "offsets");

@@ -1,70 +1,35 @@
 using System.Diagnostics;
-using System.Globalization;
-using MoeKernels.Cpu;
 
 namespace MoeKernels.Benchmarks;
 
-/// <summary>The ratio of matvec to plain read, timed in turn, round after round, so that a disturbance of the machine
-/// meets both. BenchmarkDotNet measures one method after the other and cannot do that.</summary>
-internal static unsafe class Interleaved
+/// <summary>Times alternatives in turn, round after round, so that a disturbance of the machine meets all of them.</summary>
+internal static class Interleaved
 {
-    private const int Rounds = 15;
+    private const int WarmUpRounds = 2;
 
-    /// <summary>Prints a Markdown table.</summary>
-    public static void Run(TextWriter output)
+    /// <summary>Median wall-clock seconds of each alternative, and the median over the rounds of its speed relative to
+    /// the first one in the same round.</summary>
+    public static (double Seconds, double Ratio)[] Measure(int rounds, params Action[] alternatives)
     {
-        output.WriteLine("| threads | rows x columns | plain read GB/s | matvec GB/s | median ratio |");
-        output.WriteLine("|---|---|---|---|---|");
-        foreach (int threads in (int[])[1, 2])
+        double[][] times = [.. alternatives.Select(_ => new double[rounds])];
+        for (int round = -WarmUpRounds; round < rounds; round++)
         {
-            using WorkerPool pool = new(threads);
-            foreach ((int rows, int columns) in new[] { (768, 2048), (2048, 768), (14336, 4096) })
+            for (int i = 0; i < alternatives.Length; i++)
             {
-                using RotatingMatrices matrices = new(WeightFormat.BF16, rows, columns);
-                (double read, double matvec, double ratio) = Measure(pool, matrices, rows, columns);
-                output.WriteLine(string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"| {threads} | {rows} x {columns} | {read:F1} | {matvec:F1} | {ratio:F3} |"));
+                long start = Stopwatch.GetTimestamp();
+                alternatives[i]();
+                if (round >= 0)
+                    times[i][round] = Stopwatch.GetElapsedTime(start).TotalSeconds;
             }
         }
+
+        return [.. times.Select(t => (Median(t), Median([.. t.Zip(times[0], (own, first) => first / own)])))];
     }
 
-    private static (double Read, double MatVec, double Ratio) Measure(
-        WorkerPool pool, RotatingMatrices matrices, int rows, int columns)
+    /// <summary>The middle one; of an even number the upper of the two.</summary>
+    public static double Median(double[] values)
     {
-        using NativeBuffer x = NativeBuffer.Allocate(columns * sizeof(float), "x");
-        using NativeBuffer y = NativeBuffer.Allocate(rows * sizeof(float), "y");
-        new Span<float>(x.Pointer, columns).Fill(0.5f);
-        double[] reads = new double[Rounds], products = new double[Rounds], ratios = new double[Rounds];
-        for (int round = -2; round < Rounds; round++)
-        {
-            double read = Seconds(() => PlainRead.Run(pool, matrices.Memory, matrices.TotalBytes));
-            double product = Seconds(() =>
-            {
-                for (int i = 0; i < matrices.Count; i++)
-                {
-                    Linear.Forward(
-                        pool, matrices.Views[i], null, (float*)x.Pointer, columns, 1, (float*)y.Pointer, rows);
-                }
-            });
-            if (round >= 0)
-                (reads[round], products[round], ratios[round]) = (read, product, read / product);
-        }
-
-        double gigabytes = matrices.TotalBytes / 1e9;
-        return (gigabytes / Median(reads), gigabytes / Median(products), Median(ratios));
-    }
-
-    private static double Seconds(Action action)
-    {
-        long start = Stopwatch.GetTimestamp();
-        action();
-        return Stopwatch.GetElapsedTime(start).TotalSeconds;
-    }
-
-    private static double Median(double[] values)
-    {
-        Array.Sort(values);
-        return values[values.Length / 2];
+        double[] sorted = [.. values.Order()];
+        return sorted[sorted.Length / 2];
     }
 }

@@ -1,16 +1,19 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Text;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MoeKernels.Benchmarks;
 
-/// <summary>ONNX Runtime sessions that each hold one weight matrix: <c>y = MatMul(x, W)</c>.</summary>
+/// <summary>An ONNX Runtime session of several products <c>y[i] = MatMul(x, W[i])</c>, computed one after the other.</summary>
+/// <remarks>One session and not one per matrix: each would have threads of its own, spinning against the others'.</remarks>
 internal sealed class OnnxMatMul : IDisposable
 {
     private readonly SessionOptions _options;
-    private readonly InferenceSession[] _sessions;
+    private readonly InferenceSession _session;
     private readonly OrtValue _x;
-    private readonly OrtValue _y;
+    private readonly OrtValue[] _y;
+    private readonly string[] _names;
     private readonly RunOptions _run = new();
 
     public OnnxMatMul(int tokens, int columns, int rows, int count, int threads)
@@ -22,44 +25,54 @@ internal sealed class OnnxMatMul : IDisposable
             ExecutionMode = ExecutionMode.ORT_SEQUENTIAL,
             GraphOptimizationLevel = GraphOptimizationLevel.ORT_ENABLE_ALL,
         };
-        byte[] model = Model(tokens, columns, rows);
-        _sessions = [.. Enumerable.Range(0, count).Select(_ => new InferenceSession(model, _options))];
+
+        // Its threads would otherwise go on spinning while an alternative is timed.
+        _options.AddSessionConfigEntry("session.force_spinning_stop", "1");
+        _session = new InferenceSession(Model(tokens, columns, rows, count), _options);
         float[] input = new float[tokens * columns];
         Array.Fill(input, 0.01f);
         _x = OrtValue.CreateTensorValueFromMemory(input, [tokens, columns]);
-        _y = OrtValue.CreateTensorValueFromMemory(new float[tokens * rows], [tokens, rows]);
+        _names = [.. Enumerable.Range(0, count).Select(i => Name("y", i))];
+        _y = [.. _names.Select(_ => OrtValue.CreateTensorValueFromMemory(new float[tokens * rows], [tokens, rows]))];
     }
 
-    /// <summary>Runs every session once.</summary>
-    public void Run()
-    {
-        foreach (InferenceSession session in _sessions)
-            session.Run(_run, ["x"], [_x], ["y"], [_y]);
-    }
+    /// <summary>Computes every product once.</summary>
+    public void Run() => _session.Run(_run, ["x"], [_x], _names, _y);
 
     public void Dispose()
     {
-        foreach (InferenceSession session in _sessions)
-            session.Dispose();
+        _session.Dispose();
         _x.Dispose();
-        _y.Dispose();
+        foreach (OrtValue y in _y)
+            y.Dispose();
         _run.Dispose();
         _options.Dispose();
     }
 
-    // The few messages of onnx.proto that one MatMul needs; numbers are the fields of that file.
-    private static byte[] Model(int tokens, int columns, int rows)
+    private static string Name(string letter, int index) =>
+        string.Create(CultureInfo.InvariantCulture, $"{letter}{index}");
+
+    // The few messages of onnx.proto that products need; numbers are the fields of that file.
+    private static byte[] Model(int tokens, int columns, int rows, int count)
     {
+        const int Float = 1;
         byte[] weights = new byte[4L * columns * rows];
         Random random = new(1);
         for (int i = 0; i < weights.Length; i += 4)
             BinaryPrimitives.WriteSingleLittleEndian(weights.AsSpan(i), random.NextSingle() - 0.5f);
-        const int Float = 1;
-        Message initializer = new Message().Varint(1, columns).Varint(1, rows).Varint(2, Float).Text(8, "w")
-            .Bytes(9, weights);
-        Message node = new Message().Text(1, "x").Text(1, "w").Text(2, "y").Text(3, "product").Text(4, "MatMul");
-        Message graph = new Message().Nested(1, node).Text(2, "matmul").Nested(5, initializer)
-            .Nested(11, Value("x", tokens, columns)).Nested(12, Value("y", tokens, rows));
+        Message graph = new Message().Text(2, "products");
+        for (int i = 0; i < count; i++)
+        {
+            // The first element differs, so that no optimisation may take two matrices for one.
+            BinaryPrimitives.WriteSingleLittleEndian(weights, i);
+            graph.Nested(1, new Message().Text(1, "x").Text(1, Name("w", i)).Text(2, Name("y", i))
+                .Text(3, Name("product", i)).Text(4, "MatMul"));
+            graph.Nested(5, new Message().Varint(1, columns).Varint(1, rows).Varint(2, Float).Text(8, Name("w", i))
+                .Bytes(9, weights));
+            graph.Nested(12, Value(Name("y", i), tokens, rows));
+        }
+
+        graph.Nested(11, Value("x", tokens, columns));
         return new Message().Varint(1, 8).Nested(7, graph).Nested(8, new Message().Text(1, "").Varint(2, 17))
             .ToArray();
     }

@@ -1,17 +1,28 @@
-using System.Runtime.CompilerServices;
-using BenchmarkDotNet.Running;
 using MoeKernels.Benchmarks;
+using MoeKernels.Benchmarks.Models;
+using MoeKernels.Benchmarks.Reporting;
 
-// `ratio` prints the interleaved comparison with a plain read; everything else goes to BenchmarkDotNet, whose tables
-// and JSON land in bench/results.
-if (args is ["ratio"])
+if (args is [WholeModelChild.Verb, ..])
+    return WholeModelChild.Run(args);
+
+if (BenchmarkOptions.Parse(args) is not { } options)
 {
-    Interleaved.Run(Console.Out);
-    return;
+    Console.Error.WriteLine(BenchmarkOptions.Usage);
+    return 2;
 }
 
-string[] arguments = args.Length == 0 ? ["--filter", "*"] : args;
-BenchmarkSwitcher.FromAssembly(typeof(BenchConfig).Assembly).Run(arguments, new BenchConfig(Results()));
+Machine machine = Machine.Detect(args);
+BenchmarkRun run = new(options.Quick);
+foreach (Suite suite in options.Suites)
+{
+    Console.WriteLine($"== {suite.Name}: {suite.Summary}");
+    suite.Run(run, options);
+}
 
-static string Results([CallerFilePath] string source = "") =>
-    Path.GetFullPath(Path.Combine(Path.GetDirectoryName(source)!, "..", "results"));
+if (options.Output is { } folder)
+{
+    ResultFiles.Write(folder, machine, run.Results, run.Notes);
+    Console.WriteLine($"Written to {folder}.");
+}
+
+return 0;

@@ -1,0 +1,134 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using MoeKernels.Benchmarks.Reporting;
+using MoeKernels.Generation;
+using MoeKernels.Planning;
+
+namespace MoeKernels.Benchmarks.Models;
+
+/// <summary>The process that loads and runs the generated model and nothing else.</summary>
+internal sealed class WholeModelChild(string folder, int threads, bool quick)
+{
+    /// <summary>First argument of the process; then folder, threads, <c>quick</c> or <c>full</c>, output file.</summary>
+    public const string Verb = "run-model";
+
+    private const int ContextLength = 1024;
+    private const int PromptTokens = 512;
+
+    private readonly List<Result> _results = [];
+
+    private string Case { get; } = $"Qwen3-30B-A3B shapes, {Path.GetFileName(folder)}";
+
+    private int DecodeTokens => quick ? 4 : 48;
+
+    private int Repeats => quick ? 1 : 3;
+
+    /// <summary>Measures and writes the figures.</summary>
+    public static int Run(string[] arguments)
+    {
+        if (arguments is not [_, string folder, string threads, string extent, string output])
+            return 2;
+
+        var child = new WholeModelChild(folder, int.Parse(threads, CultureInfo.InvariantCulture), extent == "quick");
+        child.RunAsync().GetAwaiter().GetResult();
+        using var stream = File.Create(output);
+        using var json = new Utf8JsonWriter(stream);
+        json.WriteStartArray();
+        foreach (Result result in child._results)
+            ResultFiles.Write(json, result);
+        json.WriteEndArray();
+        return 0;
+    }
+
+    private async Task RunAsync()
+    {
+        var options = new MoeLoadOptions { ContextLength = ContextLength, Threads = threads };
+        double coldSeconds = PageCache.Drop(folder) ? await LoadAsync(options) : double.NaN;
+        long start = Stopwatch.GetTimestamp();
+        using MoeModel model = await MoeModel.LoadAsync(folder, options);
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        double gigabytes = model.Info.Bytes / 1e9;
+        Add("weights", gigabytes, "GB");
+        if (double.IsFinite(coldSeconds))
+            Add("load from disk", gigabytes / coldSeconds, "GB/s");
+        Add("load from the page cache", gigabytes / seconds, "GB/s");
+
+        double decode;
+        using (MoeSession session = model.CreateSession())
+            decode = Measure(session, model.Info.Vocabulary);
+        double resident = PeakResidentBytes();
+        MemoryPlan plan = MoeModel.Plan(folder, options);
+        double read = FileRead.GigabytesPerSecond(Path.Combine(folder, "model.safetensors"), threads);
+        Add("weights read per token", plan.BytesPerToken / 1e9, "GB");
+        Add("plain read of the mapped file", read, "GB/s");
+        Add("decode / plain read", decode * plan.BytesPerToken / 1e9 / read, string.Empty);
+        Add("planned memory", plan.TotalBytes / 1e9, "GB");
+        Add("peak resident memory", resident / 1e9, "GB");
+        Add("peak / plan", resident / plan.TotalBytes, string.Empty, new Target(0.95, 1.05));
+    }
+
+    private async Task<double> LoadAsync(MoeLoadOptions options)
+    {
+        long start = Stopwatch.GetTimestamp();
+        using MoeModel model = await MoeModel.LoadAsync(folder, options);
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    /// <summary>Prefill and decode, several times after a warm-up; returns tokens decoded per second.</summary>
+    private double Measure(MoeSession session, int vocabulary)
+    {
+        var random = new Random(1);
+        int[] prompt = [.. Enumerable.Range(0, PromptTokens).Select(_ => random.Next(vocabulary))];
+        float[] logits = new float[vocabulary];
+        double[] prefill = new double[Repeats];
+        double[] decode = new double[Repeats];
+        long allocated = 0;
+        for (int repeat = -1; repeat < Repeats; repeat++)
+        {
+            session.RewindTo(0);
+            long start = Stopwatch.GetTimestamp();
+            session.Forward(prompt, logits);
+            double prefillSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            (double decodeSeconds, allocated) = Decode(session, prompt, logits);
+            if (repeat >= 0)
+                (prefill[repeat], decode[repeat]) = (prefillSeconds, decodeSeconds);
+        }
+
+        double rate = DecodeTokens / Interleaved.Median(decode);
+        Add($"prefill of {PromptTokens} tokens", PromptTokens / Interleaved.Median(prefill), "tokens/s");
+        Add($"time to first token after {PromptTokens}", Interleaved.Median(prefill), "s");
+        Add("decode", rate, "tokens/s");
+        Add("managed bytes per decoded token", (double)allocated / DecodeTokens, "B", Target.AtMost(0));
+        return rate;
+    }
+
+    /// <summary>Tokens that the model did not choose but that differ: other experts, so that no weight is still in a
+    /// cache.</summary>
+    private (double Seconds, long AllocatedBytes) Decode(MoeSession session, int[] prompt, float[] logits)
+    {
+        session.Forward(prompt.AsSpan(0, 1), logits);
+        long before = GC.GetTotalAllocatedBytes(precise: true);
+        long start = Stopwatch.GetTimestamp();
+        for (int i = 0; i < DecodeTokens; i++)
+            session.Forward(prompt.AsSpan((i + 1) * 7 % PromptTokens, 1), logits);
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        return (seconds, GC.GetTotalAllocatedBytes(precise: true) - before);
+    }
+
+    private void Add(string measure, double value, string unit, Target? target = null) =>
+        _results.Add(new Result(WholeModelBenchmark.Name, Case, threads, measure, value, unit, target));
+
+    /// <summary>VmHWM of Linux: the most memory the process ever had resident, mapped weights included; elsewhere the
+    /// peak of the working set.</summary>
+    private static double PeakResidentBytes()
+    {
+        const string File = "/proc/self/status";
+        if (!System.IO.File.Exists(File))
+            return Process.GetCurrentProcess().PeakWorkingSet64;
+
+        string line = System.IO.File.ReadLines(File).First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal));
+        string kibibytes = line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1];
+        return 1024.0 * long.Parse(kibibytes, CultureInfo.InvariantCulture);
+    }
+}
