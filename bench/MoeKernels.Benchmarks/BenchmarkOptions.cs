@@ -6,8 +6,10 @@ namespace MoeKernels.Benchmarks;
 /// <param name="Output">Where the table goes; null: only to the screen.</param>
 /// <param name="ModelParent">Folder for the generated model.</param>
 /// <param name="KeepModel">Whether the generated model stays for the next run.</param>
+/// <param name="ProcessorTime">See <see cref="Interleaved.ProcessorTime"/>.</param>
 internal sealed record BenchmarkOptions(
-    IReadOnlyList<Suite> Suites, bool Quick, string? Output, string ModelParent, bool KeepModel)
+    IReadOnlyList<Suite> Suites, bool Quick, string? Output, string ModelParent, bool KeepModel,
+    bool ProcessorTime)
 {
     public static string Usage { get; } = $"""
         Without arguments everything runs and bench/results is written. Options:
@@ -16,13 +18,14 @@ internal sealed record BenchmarkOptions(
           --out FOLDER          write the table there
           --model-folder PATH   where the generated model is written (6.2 GB; default: the temporary folder)
           --keep-model          leave it there
+          --cpu-time            processor time instead of wall-clock time in comparisons, for a busy machine
         """;
 
     /// <summary>Reads the arguments; null when they are wrong.</summary>
     public static BenchmarkOptions? Parse(string[] arguments)
     {
         BenchmarkOptions options = new(
-            Suite.All, false, null, Path.Combine(Path.GetTempPath(), "moek-bench"), false);
+            Suite.All, false, null, Path.Combine(Path.GetTempPath(), "moek-bench"), false, false);
         for (int i = 0; i < arguments.Length; i++)
         {
             bool hasValue = i + 1 < arguments.Length;
@@ -44,12 +47,15 @@ internal sealed record BenchmarkOptions(
                 case "--keep-model":
                     options = options with { KeepModel = true };
                     break;
+                case "--cpu-time":
+                    options = options with { ProcessorTime = true };
+                    break;
                 default:
                     return null;
             }
         }
 
-        bool complete = options is { Quick: false, Output: null } && options.Suites.Count == Suite.All.Count;
+        bool complete = options is { Quick: false, Output: null, ProcessorTime: false } && options.Suites.Count == Suite.All.Count;
         return complete ? options with { Output = Path.Combine(Repository.Bench, "results") } : options;
     }
 

@@ -30,7 +30,7 @@ internal static class GroupedGemmComparison
     {
         string name = $"32 tokens an expert, {shape}";
         double flops = GroupedGemmBenchmarks.ProjectionFlops / 1e9;
-        var times = Interleaved.Measure(run.Quick ? 3 : 11, onnx, own);
+        var times = Interleaved.Measure(run.Quick ? 3 : 11, threads, onnx, own);
         double ownRate = ownProjections * flops / times[1].Seconds;
         double ratio = times[1].Ratio * ownProjections / onnxProjections;
         run.Add(

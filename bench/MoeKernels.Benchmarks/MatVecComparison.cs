@@ -29,6 +29,7 @@ internal static unsafe class MatVecComparison
         new Span<float>(x.Pointer, columns).Fill(0.5f);
         var times = Interleaved.Measure(
             run.Quick ? 3 : 15,
+            pool.Threads,
             () => PlainRead.Run(pool, matrices.Memory, matrices.TotalBytes),
             () =>
             {

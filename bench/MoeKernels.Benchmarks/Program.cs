@@ -13,6 +13,7 @@ if (BenchmarkOptions.Parse(args) is not { } options)
 
 Machine machine = Machine.Detect(args);
 BenchmarkRun run = new(options.Quick);
+Interleaved.ProcessorTime = options.ProcessorTime;
 foreach (Suite suite in options.Suites)
 {
     Console.WriteLine($"== {suite.Name}: {suite.Summary}");

@@ -43,7 +43,7 @@ internal static class WholeModelBenchmark
             string[] arguments =
             [
                 WholeModelChild.Verb, folder, threads.ToString(CultureInfo.InvariantCulture), quick ? "quick" : "full",
-                output,
+                Interleaved.ProcessorTime ? "cpu" : "wall", output,
             ];
             using var child = Process.Start(Environment.ProcessPath!, arguments);
             child.WaitForExit();

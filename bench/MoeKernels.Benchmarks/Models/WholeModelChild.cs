@@ -10,7 +10,8 @@ namespace MoeKernels.Benchmarks.Models;
 /// <summary>The process that loads and runs the generated model and nothing else.</summary>
 internal sealed class WholeModelChild(string folder, int threads, bool quick)
 {
-    /// <summary>First argument of the process; then folder, threads, <c>quick</c> or <c>full</c>, output file.</summary>
+    /// <summary>First argument of the process; then folder, threads, <c>quick</c> or <c>full</c>, <c>wall</c> or <c>cpu</c>, output
+    /// file.</summary>
     public const string Verb = "run-model";
 
     private const int ContextLength = 1024;
@@ -22,14 +23,13 @@ internal sealed class WholeModelChild(string folder, int threads, bool quick)
 
     private int DecodeTokens => quick ? 4 : 48;
 
-    private int Repeats => quick ? 1 : 3;
-
     /// <summary>Measures and writes the figures.</summary>
     public static int Run(string[] arguments)
     {
-        if (arguments is not [_, string folder, string threads, string extent, string output])
+        if (arguments is not [_, string folder, string threads, string extent, string clock, string output])
             return 2;
 
+        Interleaved.ProcessorTime = clock == "cpu";
         var child = new WholeModelChild(folder, int.Parse(threads, CultureInfo.InvariantCulture), extent == "quick");
         child.RunAsync().GetAwaiter().GetResult();
         using var stream = File.Create(output);
@@ -54,18 +54,8 @@ internal sealed class WholeModelChild(string folder, int threads, bool quick)
             Add("load from disk", gigabytes / coldSeconds, "GB/s");
         Add("load from the page cache", gigabytes / seconds, "GB/s");
 
-        double decode;
         using (MoeSession session = model.CreateSession())
-            decode = Measure(session, model.Info.Vocabulary);
-        double resident = PeakResidentBytes();
-        MemoryPlan plan = MoeModel.Plan(folder, options);
-        double read = FileRead.GigabytesPerSecond(Path.Combine(folder, "model.safetensors"), threads);
-        Add("weights read per token", plan.BytesPerToken / 1e9, "GB");
-        Add("plain read of the mapped file", read, "GB/s");
-        Add("decode / plain read", decode * plan.BytesPerToken / 1e9 / read, string.Empty);
-        Add("planned memory", plan.TotalBytes / 1e9, "GB");
-        Add("peak resident memory", resident / 1e9, "GB");
-        Add("peak / plan", resident / plan.TotalBytes, string.Empty, new Target(0.95, 1.05));
+            Measure(session, model.Info.Vocabulary, MoeModel.Plan(folder, options));
     }
 
     private async Task<double> LoadAsync(MoeLoadOptions options)
@@ -75,45 +65,57 @@ internal sealed class WholeModelChild(string folder, int threads, bool quick)
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    /// <summary>Prefill and decode, several times after a warm-up; returns tokens decoded per second.</summary>
-    private double Measure(MoeSession session, int vocabulary)
+    /// <summary>One pass for the memory and as warm-up, then timed rounds of prefill, decode and plain read.</summary>
+    private void Measure(MoeSession session, int vocabulary, MemoryPlan plan)
     {
         var random = new Random(1);
         int[] prompt = [.. Enumerable.Range(0, PromptTokens).Select(_ => random.Next(vocabulary))];
         float[] logits = new float[vocabulary];
-        double[] prefill = new double[Repeats];
-        double[] decode = new double[Repeats];
-        long allocated = 0;
-        for (int repeat = -1; repeat < Repeats; repeat++)
-        {
-            session.RewindTo(0);
-            long start = Stopwatch.GetTimestamp();
-            session.Forward(prompt, logits);
-            double prefillSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-            (double decodeSeconds, allocated) = Decode(session, prompt, logits);
-            if (repeat >= 0)
-                (prefill[repeat], decode[repeat]) = (prefillSeconds, decodeSeconds);
-        }
+        Prefill(session, prompt, logits);
+        long allocated = Decode(session, prompt, logits);
+        ReportMemory(plan);
 
-        double rate = DecodeTokens / Interleaved.Median(decode);
-        Add($"prefill of {PromptTokens} tokens", PromptTokens / Interleaved.Median(prefill), "tokens/s");
-        Add($"time to first token after {PromptTokens}", Interleaved.Median(prefill), "s");
-        Add("decode", rate, "tokens/s");
+        using var file = new MappedFile(Path.Combine(folder, "model.safetensors"), threads);
+        var times = Interleaved.Measure(
+            quick ? 1 : 5,
+            threads,
+            file.Read,
+            () => Prefill(session, prompt, logits),
+            () => allocated = Decode(session, prompt, logits));
+        double gigabytes = plan.BytesPerToken / 1e9;
+        double decodeOverRead = times[2].Ratio * plan.BytesPerToken * DecodeTokens / file.Bytes;
+        Add($"prefill of {PromptTokens} tokens", PromptTokens / times[1].Seconds, "tokens/s");
+        Add($"time to first token after {PromptTokens}", times[1].Seconds, "s");
+        Add("decode", DecodeTokens / times[2].Seconds, "tokens/s");
         Add("managed bytes per decoded token", (double)allocated / DecodeTokens, "B", Target.AtMost(0));
-        return rate;
+        Add("weights read per token", gigabytes, "GB");
+        Add("weights read in decode", gigabytes * DecodeTokens / times[2].Seconds, "GB/s");
+        Add("plain read of the mapped file", file.Bytes / 1e9 / times[0].Seconds, "GB/s");
+        Add("decode / plain read", decodeOverRead, string.Empty);
+    }
+
+    private void ReportMemory(MemoryPlan plan)
+    {
+        double resident = PeakResidentBytes();
+        Add("planned memory", plan.TotalBytes / 1e9, "GB");
+        Add("peak resident memory", resident / 1e9, "GB");
+        Add("peak / plan", resident / plan.TotalBytes, string.Empty, new Target(0.95, 1.05));
+    }
+
+    private static void Prefill(MoeSession session, int[] prompt, float[] logits)
+    {
+        session.RewindTo(0);
+        session.Forward(prompt, logits);
     }
 
     /// <summary>Tokens that the model did not choose but that differ: other experts, so that no weight is still in a
-    /// cache.</summary>
-    private (double Seconds, long AllocatedBytes) Decode(MoeSession session, int[] prompt, float[] logits)
+    /// cache. Returns the managed bytes allocated.</summary>
+    private long Decode(MoeSession session, int[] prompt, float[] logits)
     {
-        session.Forward(prompt.AsSpan(0, 1), logits);
         long before = GC.GetTotalAllocatedBytes(precise: true);
-        long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < DecodeTokens; i++)
             session.Forward(prompt.AsSpan((i + 1) * 7 % PromptTokens, 1), logits);
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        return (seconds, GC.GetTotalAllocatedBytes(precise: true) - before);
+        return GC.GetTotalAllocatedBytes(precise: true) - before;
     }
 
     private void Add(string measure, double value, string unit, Target? target = null) =>

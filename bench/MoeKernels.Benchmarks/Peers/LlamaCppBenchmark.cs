@@ -28,13 +28,13 @@ internal static unsafe class LlamaCppBenchmark
             using GgmlExperts peer = new(problem, threads);
             Compare(own, peer);
             int rounds = run.Quick ? 3 : 11;
-            Report(run, threads, "up 2048→768", problem.ProjectionFlops, Interleaved.Measure(rounds, peer.Up, own.Up));
+            Report(run, threads, "up 2048→768", problem.ProjectionFlops, Interleaved.Measure(rounds, threads, peer.Up, own.Up));
             Report(
                 run, threads, "down 768→2048", problem.ProjectionFlops,
-                Interleaved.Measure(rounds, peer.Down, own.Down));
+                Interleaved.Measure(rounds, threads, peer.Down, own.Down));
             Report(
                 run, threads, "gate, up, silu, down", 3 * problem.ProjectionFlops,
-                Interleaved.Measure(rounds, peer.All, own.All));
+                Interleaved.Measure(rounds, threads, peer.All, own.All));
         }
     }
 
