@@ -55,7 +55,8 @@ internal sealed record BenchmarkOptions(
             }
         }
 
-        bool complete = options is { Quick: false, Output: null, ProcessorTime: false } && options.Suites.Count == Suite.All.Count;
+        bool complete = options is { Quick: false, Output: null, ProcessorTime: false }
+            && options.Suites.Count == Suite.All.Count;
         return complete ? options with { Output = Path.Combine(Repository.Bench, "results") } : options;
     }
 

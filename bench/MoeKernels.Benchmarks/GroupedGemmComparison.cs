@@ -2,18 +2,21 @@ using MoeKernels.Benchmarks.Reporting;
 
 namespace MoeKernels.Benchmarks;
 
-/// <summary>The grouped products of <see cref="GroupedGemmBenchmarks"/> beside ONNX Runtime's MatMul, in turn.</summary>
+/// <summary>The grouped products of <see cref="GroupedGemmBenchmarks"/> beside ONNX Runtime's MatMul, in
+/// turn.</summary>
 internal static class GroupedGemmComparison
 {
     public const string Name = "gemm";
 
-    /// <summary>GFLOP/s of one core; fp32 multiply-add at 512 bits gives 114 on the machine of the committed table.</summary>
+    /// <summary>GFLOP/s of one core; fp32 multiply-add at 512 bits gives 114 on the machine of the committed
+    /// table.</summary>
     private const double PerCore = 85;
 
     public static void Run(BenchmarkRun run)
     {
         run.Note(
-            "ONNX Runtime multiplies fp32 weights that it packed when the session was created; ours are bf16 as stored.");
+            "ONNX Runtime multiplies fp32 weights that it packed when the session was created; ours are bf16 as "
+            + "stored.");
         foreach (int threads in run.ThreadCounts)
         {
             GroupedGemmBenchmarks shapes = new() { Threads = threads };

@@ -2,13 +2,16 @@ using System.Diagnostics;
 
 namespace MoeKernels.Benchmarks;
 
-/// <summary>Times alternatives in turn, round after round, so that a disturbance of the machine meets all of them.</summary>
+/// <summary>Times alternatives in turn, round after round, so that a disturbance of the machine meets all of
+/// them.</summary>
 internal static class Interleaved
 {
     private const int WarmUpRounds = 2;
 
-    /// <summary>Whether processor time of this process, divided by the threads, is taken instead of wall-clock time: of use
-    /// on a machine that others use too, but waiting by spinning counts as work and waiting by sleeping does not.</summary>
+    /// <summary>Whether processor time of this process, divided by the threads, is taken instead of wall-clock time:
+    /// of use
+    /// on a machine that others use too, but waiting by spinning counts as work and waiting by sleeping does
+    /// not.</summary>
     public static bool ProcessorTime { get; set; }
 
     /// <summary>Median seconds of each alternative, and the median over the rounds of its speed relative to

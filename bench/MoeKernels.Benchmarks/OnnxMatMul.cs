@@ -5,8 +5,10 @@ using Microsoft.ML.OnnxRuntime;
 
 namespace MoeKernels.Benchmarks;
 
-/// <summary>An ONNX Runtime session of several products <c>y[i] = MatMul(x, W[i])</c>, computed one after the other.</summary>
-/// <remarks>One session and not one per matrix: each would have threads of its own, spinning against the others'.</remarks>
+/// <summary>An ONNX Runtime session of several products <c>y[i] = MatMul(x, W[i])</c>, computed one after the
+/// other.</summary>
+/// <remarks>One session and not one per matrix: each would have threads of its own, spinning against the
+/// others'.</remarks>
 internal sealed class OnnxMatMul : IDisposable
 {
     private readonly SessionOptions _options;

@@ -4,7 +4,8 @@ using MoeKernels.Formats;
 
 namespace MoeKernels.Benchmarks.Models;
 
-/// <summary>A model folder with real shapes and random bf16 weights: speed does not depend on what the numbers are.</summary>
+/// <summary>A model folder with real shapes and random bf16 weights: speed does not depend on what the numbers
+/// are.</summary>
 /// <param name="Layers">Blocks; the real model has 48.</param>
 /// <param name="Vocabulary">Rows of embedding and head.</param>
 internal sealed record GeneratedModel(int Layers, int Vocabulary = 151_936)

@@ -10,7 +10,8 @@ namespace MoeKernels.Benchmarks.Models;
 /// <summary>The process that loads and runs the generated model and nothing else.</summary>
 internal sealed class WholeModelChild(string folder, int threads, bool quick)
 {
-    /// <summary>First argument of the process; then folder, threads, <c>quick</c> or <c>full</c>, <c>wall</c> or <c>cpu</c>, output
+    /// <summary>First argument of the process; then folder, threads, <c>quick</c> or <c>full</c>, <c>wall</c> or
+    /// <c>cpu</c>, output
     /// file.</summary>
     public const string Verb = "run-model";
 

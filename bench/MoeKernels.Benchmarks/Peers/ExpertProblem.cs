@@ -2,7 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace MoeKernels.Benchmarks.Peers;
 
-/// <summary>The experts of one Qwen3-30B-A3B layer with random bf16 weights, and tokens routed to them; every engine gets
+/// <summary>The experts of one Qwen3-30B-A3B layer with random bf16 weights, and tokens routed to them; every engine
+/// gets
 /// the same memory.</summary>
 /// <remarks>1.2 GB of weights, each read once a pass: no cache helps from one pass to the next.</remarks>
 internal sealed unsafe class ExpertProblem : IDisposable
@@ -13,7 +14,8 @@ internal sealed unsafe class ExpertProblem : IDisposable
     public const int TopK = 8;
 
     /// <summary>Makes weights, tokens and routing.</summary>
-    /// <param name="tokensPerExpert">Mean, and with <paramref name="even"/> the exact number, of tokens an expert gets.</param>
+    /// <param name="tokensPerExpert">Mean, and with <paramref name="even"/> the exact number, of tokens an expert
+    /// gets.</param>
     /// <param name="even">Every expert gets the same number of tokens; otherwise each token draws its experts.</param>
     public ExpertProblem(int tokensPerExpert, bool even)
     {

@@ -16,7 +16,8 @@ internal static unsafe partial class Ggml
 
     static Ggml() => NativeLibrary.SetDllImportResolver(typeof(Ggml).Assembly, Resolve);
 
-    /// <summary>Build of the package that fits this processor: <c>avx512</c>, <c>avx2</c>, <c>avx</c> or <c>noavx</c>.</summary>
+    /// <summary>Build of the package that fits this processor: <c>avx512</c>, <c>avx2</c>, <c>avx</c> or
+    /// <c>noavx</c>.</summary>
     public static string Build =>
         Avx512F.IsSupported ? "avx512" : Avx2.IsSupported ? "avx2" : Avx.IsSupported ? "avx" : "noavx";
 

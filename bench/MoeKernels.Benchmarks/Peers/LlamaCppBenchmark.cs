@@ -2,14 +2,16 @@ using MoeKernels.Benchmarks.Reporting;
 
 namespace MoeKernels.Benchmarks.Peers;
 
-/// <summary>Our experts beside llama.cpp's mixture-of-experts product, same weights, tokens and routing, in turn.</summary>
+/// <summary>Our experts beside llama.cpp's mixture-of-experts product, same weights, tokens and routing, in
+/// turn.</summary>
 internal static unsafe class LlamaCppBenchmark
 {
     public const string Name = "llama";
 
     private const int TokensPerExpert = 32;
 
-    /// <summary>llama.cpp rounds the tokens to bf16 (8 bits): each product is off by up to 2^-9, sums much less.</summary>
+    /// <summary>llama.cpp rounds the tokens to bf16 (8 bits): each product is off by up to 2^-9, sums much
+    /// less.</summary>
     private const double Tolerance = 1e-2;
 
     public static void Run(BenchmarkRun run)
@@ -28,7 +30,9 @@ internal static unsafe class LlamaCppBenchmark
             using GgmlExperts peer = new(problem, threads);
             Compare(own, peer);
             int rounds = run.Quick ? 3 : 11;
-            Report(run, threads, "up 2048→768", problem.ProjectionFlops, Interleaved.Measure(rounds, threads, peer.Up, own.Up));
+            Report(
+                run, threads, "up 2048→768", problem.ProjectionFlops,
+                Interleaved.Measure(rounds, threads, peer.Up, own.Up));
             Report(
                 run, threads, "down 768→2048", problem.ProjectionFlops,
                 Interleaved.Measure(rounds, threads, peer.Down, own.Down));

@@ -25,7 +25,8 @@ internal static class ResultFiles
     /// <summary>One line of the Markdown table.</summary>
     public static string Line(Result result) => string.Create(
         CultureInfo.InvariantCulture,
-        $"| {result.Case} | {result.Threads} | {result.Measure} | {Number(result.Value)} {result.Unit} | {Text(result)} |");
+        $"| {result.Case} | {result.Threads} | {result.Measure} | {Number(result.Value)} {result.Unit} | "
+        + $"{Text(result)} |");
 
     private static string Markdown(Machine machine, IReadOnlyList<Result> results, IReadOnlyList<string> notes)
     {
