@@ -37,10 +37,9 @@ public sealed class DecodeStream
         _ids.Add(id);
         var text = DecodeHeld();
         // A text that ends in U+FFFD may be a character of which bytes are still to come.
-        if (text.Length <= _prefix.Length || text.EndsWith('\uFFFD')
-            || !text.StartsWith(_prefix, StringComparison.Ordinal))
+        if (text.Length <= _prefix.Length || text.EndsWith('\uFFFD'))
             return null;
-        var chunk = text[_prefix.Length..];
+        var chunk = Rest(text);
         var next = _ids.Count - _prefixIndex;
         _ids.RemoveRange(0, _prefixIndex);
         (_prefix, _prefixIndex) = (DecodeHeld(), next);
@@ -51,11 +50,18 @@ public sealed class DecodeStream
     /// <returns>Text held back so far (an unfinished character reads as U+FFFD), or null if there is none.</returns>
     public string? Flush()
     {
-        var text = DecodeHeld();
-        var rest = text.StartsWith(_prefix, StringComparison.Ordinal) ? text[_prefix.Length..] : "";
+        var rest = Rest(DecodeHeld());
         _ids.Clear();
         (_prefix, _prefixIndex) = ("", 0);
         return rest.Length == 0 ? null : rest;
+    }
+
+    // The text after what was handed out. A bad byte turns the byte tokens before it into U+FFFD as well, some of which
+    // may be out as letters already: then the rest starts where those end, at a whole character.
+    private string Rest(string text)
+    {
+        var start = Math.Min(_prefix.Length, text.Length);
+        return text[(start < text.Length && char.IsLowSurrogate(text[start]) ? start + 1 : start)..];
     }
 
     private string DecodeHeld() => _tokenizer.Decode(CollectionsMarshal.AsSpan(_ids), _skipSpecialTokens);

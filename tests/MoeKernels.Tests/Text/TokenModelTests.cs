@@ -70,6 +70,18 @@ public class TokenModelTests
         Assert.Equal([1, 0], Parse("""{"vocab":{"a":0,"aa":1},"merges":["a a"]}""").Encode("aaa").Ids);
 
     [Fact]
+    public void DecodeStream_ByteRunThatTurnsBad_GoesOn()
+    {
+        const string model = """
+            {"type":"BPE","vocab":{"<0x41>":0,"<0xFF>":1,"b":2},"merges":[]}
+            """;
+        var stream = Parse(model, """ "decoder":{"type":"ByteFallback"} """).CreateDecodeStream();
+        Assert.Equal(["A", null, "\uFFFDb", "b"], new[] { 0, 1, 2, 2 }.Select(stream.Push));
+        Assert.Null(stream.Push(1));
+        Assert.Equal("\uFFFD", stream.Flush());
+    }
+
+    [Fact]
     public void Unigram_UnknownRuns_FuseAndShowTheirText()
     {
         const string model = """
