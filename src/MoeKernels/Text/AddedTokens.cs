@@ -28,8 +28,10 @@ internal sealed class AddedTokens
 {
     private readonly Dictionary<int, AddedToken> _byId = [];
     private readonly Dictionary<string, int> _ids = [];
+    // Normalized content of normalized tokens.
     private readonly Dictionary<int, string> _decoded = [];
     private readonly HashSet<string> _special = [];
+    // Tokens looked for before and after normalization.
     private readonly TokenTrie _raw = new();
     private readonly TokenTrie _normalized = new();
     private readonly INormalizer? _normalizer;
@@ -58,8 +60,10 @@ internal sealed class AddedTokens
         }
     }
 
+    /// <summary>All added tokens by their ids.</summary>
     public IReadOnlyDictionary<int, AddedToken> ById => _byId;
 
+    /// <summary>Id of an added token by its content as the file has it.</summary>
     public bool TryGetId(string content, out int id) => _ids.TryGetValue(content, out id);
 
     /// <summary>
@@ -137,6 +141,7 @@ internal sealed class AddedTokens
         return result;
     }
 
+    // The ends of the text are no word; \w is that of Rust's regular expressions.
     private static bool IsWord(ReadOnlySpan<int> chars, int index) =>
         (uint)index < chars.Length && UnicodeTables.RustWord.Contains(chars[index]);
 }

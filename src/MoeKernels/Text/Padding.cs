@@ -3,6 +3,7 @@ namespace MoeKernels.Text;
 /// <summary>Fills encodings up to a common length.</summary>
 internal static class Padding
 {
+    /// <summary>Fills all encodings and their windows, to the longest of the encodings if no length is given.</summary>
     public static void Apply(IReadOnlyList<EncodingBuilder> encodings, PaddingOptions options)
     {
         if (encodings.Count == 0)

@@ -3,12 +3,15 @@ namespace MoeKernels.Text;
 /// <summary>Finds the longest of a set of texts at a position.</summary>
 internal sealed class TokenTrie
 {
+    // Node and code point to node; one table instead of one per node keeps large vocabularies small.
     private readonly Dictionary<long, int> _edges = [];
+    // Id of the text that ends at a node, or -1.
     private readonly List<int> _ids = [-1];
 
     // Most positions of a text start no token; for ASCII this tells it without a lookup.
     private readonly bool[] _starts = new bool[128];
 
+    /// <summary>Whether no text was added.</summary>
     public bool IsEmpty => _edges.Count == 0;
 
     /// <summary>Adds a text; an empty one is never found.</summary>
@@ -33,6 +36,7 @@ internal sealed class TokenTrie
             _ids[node] = id;
     }
 
+    /// <summary>Finds the longest text that starts at a position.</summary>
     public bool TryMatch(ReadOnlySpan<int> text, int position, out int id, out int length)
     {
         (id, length) = (-1, 0);

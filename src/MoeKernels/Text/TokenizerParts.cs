@@ -9,12 +9,16 @@ namespace MoeKernels.Text;
 /// <summary>The steps of a tokenizer as its file lists them; a missing step is null.</summary>
 internal sealed record TokenizerParts(ITokenModel Model, AddedTokens Added)
 {
+    /// <summary>Step 2; <see cref="Added"/> runs it, since added tokens are normalized too.</summary>
     public INormalizer? Normalizer { get; init; }
 
+    /// <summary>Step 3.</summary>
     public IPreTokenizer? PreTokenizer { get; init; }
 
+    /// <summary>Adds special tokens.</summary>
     public IPostProcessor? PostProcessor { get; init; }
 
+    /// <summary>Tokens to text; without one, tokens are joined with spaces.</summary>
     public IDecoder? Decoder { get; init; }
 
     public TruncationOptions? Truncation { get; init; }

@@ -21,6 +21,7 @@ internal static class Truncation
             encodings[i] = Cut(encodings[i], lengths[i], options);
     }
 
+    // Tokens each text may keep.
     private static int[] Lengths(
         List<EncodingBuilder> encodings, TruncationStrategy strategy, int maxLength, int total)
     {
@@ -55,6 +56,7 @@ internal static class Truncation
         return first > second ? [longer, shorter] : [shorter, longer];
     }
 
+    // The first window, with all others as its overflow. Nothing kept means that all of it overflows.
     private static EncodingBuilder Cut(EncodingBuilder encoding, int maxLength, TruncationOptions options)
     {
         if (maxLength >= encoding.Length)
@@ -74,6 +76,7 @@ internal static class Truncation
         return windows[0];
     }
 
+    // Windows overlap by the stride; cutting at the left counts them from the end.
     private static IEnumerable<(int Start, int End)> Windows(int length, int maxLength, TruncationOptions options)
     {
         var step = maxLength - options.Stride;

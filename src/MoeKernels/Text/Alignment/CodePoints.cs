@@ -14,6 +14,7 @@ internal static class CodePoints
         return [.. result];
     }
 
+    /// <summary>UTF-16 text of code points.</summary>
     public static string ToText(ReadOnlySpan<int> chars)
     {
         var builder = new StringBuilder(chars.Length);

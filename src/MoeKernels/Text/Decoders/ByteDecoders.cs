@@ -35,6 +35,7 @@ internal sealed class ByteLevelDecoder : IDecoder
 /// <summary><c>ByteFallback</c>: runs of &lt;0xNN&gt; tokens become the text they spell.</summary>
 internal sealed class ByteFallbackDecoder : IDecoder
 {
+    // Throws on bytes that are no UTF-8.
     private static readonly UTF8Encoding Strict = new(false, true);
 
     public List<string> Apply(List<string> tokens)
@@ -74,6 +75,7 @@ internal sealed class ByteFallbackDecoder : IDecoder
         bytes.Clear();
     }
 
+    // Exactly "<0xNN>".
     private static bool TryGetByte(string token, out byte value)
     {
         value = 0;

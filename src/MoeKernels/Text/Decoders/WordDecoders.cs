@@ -12,6 +12,7 @@ internal sealed class WordPieceDecoder(string prefix, bool cleanup) : IDecoder
 {
     public List<string> Apply(List<string> tokens) => [.. tokens.Select(Decode)];
 
+    // The clean-up works token by token, so it sees the space that was just put in front.
     private string Decode(string token, int index)
     {
         if (index > 0)
@@ -65,6 +66,7 @@ internal sealed class StripDecoder(string content, int start, int stop) : IDecod
         return token[low..high];
     }
 
+    // Whether the content lies at an index, all of it before the end.
     private bool StartsAt(string token, int index, int end) =>
         index >= 0 && index + content.Length <= end
         && string.CompareOrdinal(token, index, content, 0, content.Length) == 0;

@@ -7,8 +7,10 @@ namespace MoeKernels.Text.Loading;
 /// <summary>Reads <c>decoder</c>.</summary>
 internal static class DecoderLoader
 {
+    /// <exception cref="MoeUnsupportedException">A step is not one of the format's.</exception>
     public static IDecoder? Load(Section section) => section.IsNull ? null : LoadStep(section, 0);
 
+    // Sequences may hold sequences; the depth keeps a hostile file off the stack.
     private static IDecoder LoadStep(Section section, int depth)
     {
         if (depth > 32)
@@ -38,6 +40,7 @@ internal static class DecoderLoader
         };
     }
 
+    // A single character, as text.
     private static string CharText(Section section) => char.ConvertFromUtf32(section.AsChar());
 
     private static ReplaceDecoder LoadReplace(Section section) =>

@@ -5,6 +5,7 @@ namespace MoeKernels.Text.Loading;
 /// <summary>Reads <c>model</c>.</summary>
 internal static class ModelLoader
 {
+    /// <exception cref="MoeUnsupportedException">The type is none of the four.</exception>
     public static ITokenModel Load(Section section) => ModelType(section) switch
     {
         "BPE" => LoadBpe(section),
@@ -25,6 +26,7 @@ internal static class ModelLoader
             : "WordLevel";
     }
 
+    // Of equal texts the last id counts, as in the reference.
     private static Vocabulary LoadVocabulary(Section section)
     {
         var ids = new Dictionary<string, int>();
@@ -33,6 +35,8 @@ internal static class ModelLoader
         return new Vocabulary(ids);
     }
 
+    // Options that older files lack are off; an empty prefix or suffix is the same as none. Dropout is for
+    // training: encoding for inference leaves it out.
     private static BpeModel LoadBpe(Section section)
     {
         var vocabulary = LoadVocabulary(section.Required("vocab"));
@@ -48,6 +52,7 @@ internal static class ModelLoader
         return new BpeModel(vocabulary, LoadMerges(section.Required("merges"), vocabulary, options.Prefix), options);
     }
 
+    // The vocabulary is a list, in which the place is the id.
     private static UnigramModel LoadUnigram(Section section)
     {
         var tokens = new List<(string Text, double Score)>();
@@ -67,6 +72,7 @@ internal static class ModelLoader
             tokens, new UnknownToken(id, section.File, unknown.Path), section.Bool("byte_fallback", false));
     }
 
+    // The defaults are those of BERT.
     private static WordPieceModel LoadWordPiece(Section section)
     {
         var vocabulary = LoadVocabulary(section.Required("vocab"));
@@ -84,12 +90,14 @@ internal static class ModelLoader
         return new WordLevelModel(vocabulary, LoadUnknown(section, vocabulary, "<unk>"));
     }
 
+    // A token that the vocabulary lacks is an error only for a text that needs it.
     private static UnknownToken LoadUnknown(Section section, Vocabulary vocabulary, string fallback)
     {
         int? id = vocabulary.TryGetId(section.Text("unk_token", fallback), out var found) ? found : null;
         return new UnknownToken(id, section.File, section["unk_token"].Path);
     }
 
+    // Ranks are places in the list; a pair that comes twice has the later one.
     private static Dictionary<long, (int Rank, int Id)> LoadMerges(
         Section section, Vocabulary vocabulary, string prefix)
     {

@@ -5,8 +5,10 @@ namespace MoeKernels.Text.Loading;
 /// <summary>Reads <c>normalizer</c>.</summary>
 internal static class NormalizerLoader
 {
+    /// <exception cref="MoeUnsupportedException">A step is not one of the format's.</exception>
     public static INormalizer? Load(Section section) => section.IsNull ? null : LoadStep(section, 0);
 
+    // Sequences may hold sequences; the depth keeps a hostile file off the stack.
     private static INormalizer LoadStep(Section section, int depth)
     {
         if (depth > 32)
@@ -33,6 +35,7 @@ internal static class NormalizerLoader
         };
     }
 
+    // Whether accents are stripped follows lowercasing unless the file decides it.
     private static BertNormalizer LoadBert(Section section)
     {
         var lowercase = section.Bool("lowercase", true);

@@ -3,6 +3,7 @@ namespace MoeKernels.Text.Loading;
 /// <summary>Reads <c>truncation</c> and <c>padding</c>.</summary>
 internal static class OptionsLoader
 {
+    /// <summary>Reads <c>truncation</c>; null if the file has none.</summary>
     public static TruncationOptions? LoadTruncation(Section section)
     {
         if (section.IsNull)
@@ -21,6 +22,7 @@ internal static class OptionsLoader
         };
     }
 
+    /// <summary>Reads <c>padding</c>: strategy "BatchLongest" or {"Fixed": length}.</summary>
     public static PaddingOptions? LoadPadding(Section section)
     {
         if (section.IsNull)
@@ -35,6 +37,7 @@ internal static class OptionsLoader
         };
     }
 
+    // The right side unless the file says otherwise.
     private static TextSide LoadSide(Section section) => (section.IsNull ? "Right" : section.AsText()) switch
     {
         "Left" => TextSide.Left,

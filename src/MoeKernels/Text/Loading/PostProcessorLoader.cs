@@ -5,6 +5,7 @@ namespace MoeKernels.Text.Loading;
 /// <summary>Reads <c>post_processor</c>.</summary>
 internal static class PostProcessorLoader
 {
+    /// <exception cref="MoeUnsupportedException">A step is not one of the format's.</exception>
     public static IPostProcessor? Load(Section section) => section.IsNull ? null : LoadStep(section, 0);
 
     private static IPostProcessor LoadStep(Section section, int depth)
@@ -37,6 +38,7 @@ internal static class PostProcessorLoader
         return parts.Count == 2 ? (parts[1].AsInt(), parts[0].AsText()) : throw section.Error("is not a token and id");
     }
 
+    // Every token that a template names must be defined; the reference finds that out only when it is used.
     private static TemplateProcessing LoadTemplate(Section section)
     {
         var tokens = new Dictionary<string, List<(int Id, string Text)>>();
@@ -53,6 +55,7 @@ internal static class PostProcessorLoader
         return new TemplateProcessing(single, LoadParts(section.Required("pair"), tokens, 1));
     }
 
+    // lastSequence is 0 for the template of one text, which cannot name a second.
     private static List<TemplatePart> LoadParts(
         Section section, Dictionary<string, List<(int Id, string Text)>> tokens, int lastSequence)
     {

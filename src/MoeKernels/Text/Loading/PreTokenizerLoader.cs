@@ -9,8 +9,10 @@ internal static class PreTokenizerLoader
 {
     private static readonly PatternSplitter WordsOnly = new(RustWords(), SplitBehavior.Removed, true);
 
+    /// <exception cref="MoeUnsupportedException">A step is not one of the format's.</exception>
     public static IPreTokenizer? Load(Section section) => section.IsNull ? null : LoadStep(section, 0);
 
+    // Sequences may hold sequences; the depth keeps a hostile file off the stack.
     private static IPreTokenizer LoadStep(Section section, int depth)
     {
         if (depth > 32)
@@ -47,12 +49,14 @@ internal static class PreTokenizerLoader
         };
     }
 
+    // The reference's default length is 5.
     private static FixedLengthSplitter LoadFixedLength(Section length)
     {
         var value = length.IsNull ? 5 : length.AsInt();
         return value > 0 ? new FixedLengthSplitter(value) : throw length.Error("is not positive");
     }
 
+    // Names as the format writes them.
     private static SplitBehavior LoadBehavior(Section section) => section.AsText() switch
     {
         "Removed" => SplitBehavior.Removed,

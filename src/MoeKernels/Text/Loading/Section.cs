@@ -11,8 +11,10 @@ internal readonly record struct Section(JsonElement Element, string File, string
 
     public bool IsString => Element.ValueKind == JsonValueKind.String;
 
+    /// <summary>Null or not there: the format treats both alike.</summary>
     public bool IsNull => Element.ValueKind is JsonValueKind.Null or JsonValueKind.Undefined;
 
+    /// <summary>File and key, for messages.</summary>
     public string Where => $"{File}: '{Path}'";
 
     /// <summary>The <c>type</c> of a step.</summary>
@@ -29,6 +31,7 @@ internal readonly record struct Section(JsonElement Element, string File, string
         }
     }
 
+    /// <summary>A member that must be there; it may be null.</summary>
     public Section Required(string key)
     {
         var value = this[key];
@@ -57,6 +60,7 @@ internal readonly record struct Section(JsonElement Element, string File, string
         }
     }
 
+    /// <summary>A string of valid Unicode.</summary>
     public string AsText()
     {
         if (!IsString)
@@ -65,6 +69,7 @@ internal readonly record struct Section(JsonElement Element, string File, string
         return Decode(() => element.GetString()!);
     }
 
+    /// <summary>True or false.</summary>
     public bool AsBool() => Element.ValueKind switch
     {
         JsonValueKind.True => true,
@@ -78,6 +83,7 @@ internal readonly record struct Section(JsonElement Element, string File, string
             ? value
             : throw Error("is not a whole number from 0 to 2147483647");
 
+    /// <summary>A number; JSON allows some that no double holds.</summary>
     public double AsNumber() =>
         Element.ValueKind == JsonValueKind.Number && Element.TryGetDouble(out var value) && double.IsFinite(value)
             ? value
@@ -90,10 +96,13 @@ internal readonly record struct Section(JsonElement Element, string File, string
         return text.Length == 1 ? text[0] : throw Error("is not a single character");
     }
 
+    /// <summary>A string member, or a fallback where it is null or missing.</summary>
     public string Text(string key, string fallback) => this[key] is { IsNull: false } value ? value.AsText() : fallback;
 
+    /// <summary>A boolean member, or a fallback where it is null or missing.</summary>
     public bool Bool(string key, bool fallback) => this[key] is { IsNull: false } value ? value.AsBool() : fallback;
 
+    /// <summary>The complaint that this value has a problem.</summary>
     public MoeFormatException Error(string problem, Exception? cause = null) => new(File, Path, problem, cause);
 
     private string Join(string key) => Path.Length == 0 ? key : $"{Path}.{key}";

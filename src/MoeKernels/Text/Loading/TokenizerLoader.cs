@@ -10,6 +10,7 @@ internal static class TokenizerLoader
     // A vocabulary of a million tokens takes about 50 MB; the limit keeps a hostile file from taking all memory.
     private const long MaxBytes = 512L << 20;
 
+    /// <summary>Reads a file, or the folder it lies in.</summary>
     public static TokenizerParts Load(string fileOrFolder)
     {
         var file = Directory.Exists(fileOrFolder) ? Path.Combine(fileOrFolder, FileName) : fileOrFolder;
@@ -40,6 +41,7 @@ internal static class TokenizerLoader
         };
     }
 
+    // Names only: their ids follow from the tokenizer itself.
     private static TokenizerConfig ParseConfig(ReadOnlyMemory<byte> json, string file)
     {
         using var document = ParseDocument(json, file);
@@ -57,6 +59,7 @@ internal static class TokenizerLoader
     private static string? TokenName(Section token) =>
         token.IsNull ? null : token.IsObject ? token.Required("content").AsText() : token.AsText();
 
+    // Nesting is limited by the JSON reader (64 levels), so the loaders can recurse.
     private static JsonDocument ParseDocument(ReadOnlyMemory<byte> json, string file)
     {
         try
@@ -69,6 +72,7 @@ internal static class TokenizerLoader
         }
     }
 
+    // Whatever keeps a file from being read is told as a problem of that file.
     private static byte[] ReadFile(string file)
     {
         try

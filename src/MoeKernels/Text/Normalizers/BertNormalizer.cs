@@ -29,6 +29,7 @@ internal sealed class BertNormalizer(bool cleanText, bool spaceIdeographs, bool 
         return lowercase ? Lowercase.Apply(text) : text;
     }
 
+    // Tab and line ends are controls, but count as white space here.
     private static AlignedText Clean(AlignedText text)
     {
         var result = text.Filter(c => c is '\t' or '\n' or '\r' || (c != 0xFFFD && !UnicodeTables.Other8.Contains(c)));
@@ -36,6 +37,7 @@ internal sealed class BertNormalizer(bool cleanText, bool spaceIdeographs, bool 
         return result;
     }
 
+    // The spaces have the origin of their ideograph.
     private static AlignedText SpaceIdeographs(AlignedText text)
     {
         if (text.Chars.IndexOfAnyExceptInRange(0, 0x33FF) < 0)

@@ -28,6 +28,7 @@ internal sealed class LowercaseNormalizer : INormalizer
         return result;
     }
 
+    // Simple lower case of Unicode 16, which .NET has without ICU for all characters but dotted I.
     private static int ToLower(int c) =>
         c < 0x80 ? c is >= 'A' and <= 'Z' ? c | 0x20 : c : Rune.ToLowerInvariant(new Rune(c)).Value;
 }
@@ -55,6 +56,7 @@ internal sealed class StripNormalizer(bool left, bool right) : INormalizer
 /// <summary><c>Prepend</c>: puts text in front of text that is not empty.</summary>
 internal sealed class PrependNormalizer(string prefix) : INormalizer
 {
+    // Code points of the text.
     private readonly int[] _prefix = CodePoints.Of(prefix);
 
     public AlignedText Apply(AlignedText text) => text.Prepend(_prefix);
@@ -74,6 +76,7 @@ internal sealed class ByteLevelNormalizer : INormalizer
 /// <summary><c>Nmt</c>: drops control characters and makes spaces of other blanks.</summary>
 internal sealed class NmtNormalizer : INormalizer
 {
+    // Both sets are those of SentencePiece's nmt_nfkc rule, as the reference lists them.
     private static readonly CodePointSet Dropped = CodePointSet.Of(
         (0x01, 0x08), (0x0B, 0x0B), (0x0E, 0x1F), (0x7F, 0x7F), (0x8F, 0x8F), (0x9F, 0x9F));
 

@@ -14,6 +14,7 @@ namespace MoeKernels.Text.Normalizers;
 /// </remarks>
 internal sealed class PrecompiledNormalizer : INormalizer
 {
+    // Longer clusters are looked up by character.
     private const int MaxClusterBytes = 5;
     private readonly uint[] _trie;
     private readonly byte[] _replacements;
@@ -39,6 +40,7 @@ internal sealed class PrecompiledNormalizer : INormalizer
         return new PrecompiledNormalizer(trie, map[(4 + 4 * trie.Length)..]);
     }
 
+    /// <inheritdoc/>
     public AlignedText Apply(AlignedText text)
     {
         var changes = new List<(int Char, int Change)>(text.Length);
@@ -68,6 +70,7 @@ internal sealed class PrecompiledNormalizer : INormalizer
         return modified ? text.Transform(changes) : text;
     }
 
+    // Looks up the characters of a cluster one by one.
     private bool ReplaceEach(ReadOnlySpan<int> chars, List<(int Char, int Change)> changes)
     {
         var modified = false;
@@ -82,6 +85,7 @@ internal sealed class PrecompiledNormalizer : INormalizer
         return modified;
     }
 
+    // Replaces the whole of the characters by what their shortest known prefix stands for.
     private bool TryReplace(ReadOnlySpan<int> chars, List<(int Char, int Change)> changes)
     {
         Span<byte> utf8 = stackalloc byte[8];
@@ -140,8 +144,10 @@ internal sealed class PrecompiledNormalizer : INormalizer
         return false;
     }
 
+    // Distance to the children of a unit.
     private static uint Offset(uint unit) => unit >> 10 << (int)((unit & 1 << 9) >> 6);
 
+    // Code points of well-formed UTF-16.
     private static int CountRunes(ReadOnlySpan<char> text)
     {
         var count = 0;

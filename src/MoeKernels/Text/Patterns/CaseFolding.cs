@@ -5,8 +5,10 @@ namespace MoeKernels.Text.Patterns;
 /// <summary>Case-insensitive matching by the Unicode 16 case foldings, as Oniguruma does it.</summary>
 internal static class CaseFolding
 {
+    // Simple folding of a character, and all characters with a given folding.
     private static readonly Dictionary<int, int> Simple = [];
     private static readonly Dictionary<int, List<int>> Sources = [];
+    // Foldings to several letters, both ways.
     private static readonly Dictionary<string, List<int>> MultiSources = [];
     private static readonly Dictionary<int, int[]> Full = [];
 
@@ -85,6 +87,7 @@ internal static class CaseFolding
         return spelt.Count == 1 ? spelt[0] : new PatternNode.Either(spelt);
     }
 
+    // One literal: its variants, and its folding spelt out if that is several letters.
     private static PatternNode ExpandOne(int c)
     {
         if (!Full.TryGetValue(c, out var folded))
@@ -97,6 +100,7 @@ internal static class CaseFolding
         ]);
     }
 
+    // The longest stretch of literals that is the folding of one character; foldings have at most three letters.
     private static (int Length, List<int>? Sources) LongestMulti(List<int> literals, int start)
     {
         for (var length = Math.Min(3, literals.Count - start); length >= 2; length--)

@@ -10,6 +10,7 @@ internal static class ClassParser
 
     public static CodePointSet NotNewline { get; } = CodePointSet.Single('\n').Negate();
 
+    // In Ruby \h is a hexadecimal digit, not a horizontal space.
     private static readonly CodePointSet Hex = CodePointSet.Of(('0', '9'), ('A', 'F'), ('a', 'f'));
 
     /// <summary>Parses after the opening bracket, up to and with the closing one.</summary>
@@ -46,14 +47,17 @@ internal static class ClassParser
         return negate ? result.Negate() : result;
     }
 
+    // Case variants are added before negation, so that (?i)[^a] excludes "A" as well.
     private static CodePointSet Finish(List<(int, int)> members, bool ignoreCase)
     {
         var set = CodePointSet.Of(members);
         return ignoreCase ? CaseFolding.Close(set) : set;
     }
 
+    // a && b, where a is missing before the first operator.
     private static CodePointSet Meet(CodePointSet? a, CodePointSet b) => a is null ? b : a.Intersect(b);
 
+    // A member that is a set itself: [:name:], a nested class or an escape; null if it is a character.
     private static CodePointSet? TryParseSet(int[] text, ref int position, bool ignoreCase, string where, int depth)
     {
         if (Accept(text, ref position, "[:") && TryParsePosix(text, ref position) is { } posix)
@@ -69,6 +73,7 @@ internal static class ClassParser
         return null;
     }
 
+    // a or a-b; one character is a range of one.
     private static (int Low, int High) ParseRange(int[] text, ref int position)
     {
         var low = ParseMember(text, ref position);
@@ -83,10 +88,12 @@ internal static class ClassParser
         return (low, high);
     }
 
+    // Whether an escape stands for a set, before which a '-' makes no range.
     private static bool IsSetEscape(int[] text, int position) =>
         position + 1 < text.Length && text[position] == '\\'
         && text[position + 1] is 'd' or 'D' or 's' or 'S' or 'w' or 'W' or 'h' or 'H' or 'p' or 'P' or 'R';
 
+    // One character of a class; inside brackets \b is a backspace.
     private static int ParseMember(int[] text, ref int position)
     {
         if (position >= text.Length)
@@ -168,6 +175,7 @@ internal static class ClassParser
         }
     }
 
+    // Up to max digits; fewer than min, or a value beyond Unicode, is malformed.
     private static int ParseDigits(int[] text, ref int position, int radix, int min, int max)
     {
         var value = 0L;
@@ -184,6 +192,7 @@ internal static class ClassParser
         return (int)value;
     }
 
+    // Value of a digit; of anything else more than every radix.
     private static int Digit(int c) => c switch
     {
         >= '0' and <= '9' => c - '0',
@@ -192,6 +201,7 @@ internal static class ClassParser
         _ => int.MaxValue,
     };
 
+    // name:] after "[:"; steps back before the brackets if it is no such thing.
     private static CodePointSet? TryParsePosix(int[] text, ref int position)
     {
         var end = position;
@@ -211,6 +221,7 @@ internal static class ClassParser
         return null;
     }
 
+    // POSIX brackets with their Unicode meaning; also the names \p{...} takes for them.
     private static CodePointSet? Posix(string name) => name switch
     {
         "alnum" => UnicodeTables.Alphabetic().Union(UnicodeTables.Category("Nd")!),
@@ -232,6 +243,7 @@ internal static class ClassParser
         _ => null,
     };
 
+    // What leaves ink: all but white space, controls, surrogates and unassigned code points.
     private static CodePointSet Graph() => UnicodeTables.WhiteSpace.Union(UnicodeTables.Category("Cc")!)
         .Union(UnicodeTables.Category("Cn")!).Union(UnicodeTables.Category("Cs")!).Negate();
 

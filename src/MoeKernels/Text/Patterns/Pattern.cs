@@ -29,6 +29,7 @@ internal sealed class Pattern
     /// <summary>Characters a match can start with; null if a match can be empty.</summary>
     public CodePointSet? First { get; }
 
+    /// <summary>Whether a failed start rules out the rest of its run of characters.</summary>
     public bool SkipsRuns { get; }
 
     /// <summary>Compiles a pattern.</summary>

@@ -42,32 +42,42 @@ internal enum Op
 /// <summary>One step of a compiled pattern; which fields count depends on <paramref name="Op"/>.</summary>
 internal sealed record Instruction(Op Op)
 {
+    /// <summary>Characters of One and the loops.</summary>
     public CodePointSet Set { get; init; } = CodePointSet.Empty;
 
+    /// <summary>Next instruction, or the start of a subprogram.</summary>
     public int Target { get; set; }
 
+    /// <summary>Second choice of Split; where to go on after a subprogram.</summary>
     public int Other { get; set; }
 
+    /// <summary>Fewest repetitions, shortest distance of a lookbehind, or a register.</summary>
     public int Min { get; init; }
 
+    /// <summary>Most repetitions, or longest distance of a lookbehind.</summary>
     public int Max { get; init; }
 
+    /// <summary>Whether Look goes to the left.</summary>
     public bool Behind { get; init; }
 
+    /// <summary>Whether Look must fail.</summary>
     public bool Negative { get; init; }
 
+    /// <summary>What At asks for.</summary>
     public PositionTest Test { get; init; }
 }
 
 /// <summary>Turns a syntax tree into instructions for <see cref="PatternMatcher"/>.</summary>
 internal sealed class PatternCompiler
 {
+    // Nested counts such as ((a{1000}){1000}){1000} multiply; nothing real comes near this.
     private const int MaxInstructions = 50_000;
     private readonly List<Instruction> _code = [];
     private readonly string _where;
 
     private PatternCompiler(string where) => _where = where;
 
+    /// <summary>Registers that Mark and Progress use.</summary>
     public int Registers { get; private set; }
 
     /// <exception cref="MoeUnsupportedException">Counted repetitions make the program too long.</exception>
@@ -87,6 +97,7 @@ internal sealed class PatternCompiler
         return instruction;
     }
 
+    // Appends the instructions of a node; they fall through to what follows.
     private void Emit(PatternNode node)
     {
         switch (node)
@@ -126,6 +137,7 @@ internal sealed class PatternCompiler
         }
     }
 
+    // A subprogram stands right behind its caller and ends in a Match of its own.
     private void EmitSub(PatternNode body, Instruction caller)
     {
         caller.Target = _code.Count;
@@ -134,6 +146,7 @@ internal sealed class PatternCompiler
         caller.Other = _code.Count;
     }
 
+    // Split a, b: a; Jump end; b: ...; end. The first alternative is tried first.
     private void EmitEither(PatternNode.Either either)
     {
         var ends = new List<Instruction>();
@@ -150,6 +163,7 @@ internal sealed class PatternCompiler
             end.Target = _code.Count;
     }
 
+    // Loops over one set are single instructions; others are unrolled up to their least count.
     private void EmitRepeat(PatternNode.Repeat repeat)
     {
         if (repeat.Body is PatternNode.One one && repeat.Kind != RepeatKind.Lazy)
@@ -175,6 +189,7 @@ internal sealed class PatternCompiler
             EmitOptional(repeat.Body, repeat.Max - repeat.Min, lazy);
     }
 
+    // start: Split body, exit; body; Jump start; exit.
     private void EmitUnlimited(PatternNode body, bool lazy)
     {
         var nullable = body.Width().Min == 0;
@@ -197,6 +212,7 @@ internal sealed class PatternCompiler
             progress.Target = _code.Count;
     }
 
+    // (body(body)?)? : every copy can leave to the same exit.
     private void EmitOptional(PatternNode body, int count, bool lazy)
     {
         var splits = new List<Instruction>();
@@ -210,6 +226,7 @@ internal sealed class PatternCompiler
             SetExit(split, lazy);
     }
 
+    // A lazy loop prefers to leave, a greedy one to go on.
     private Instruction AddSplit(bool lazy)
     {
         var split = Add(new Instruction(Op.Split));
@@ -217,6 +234,7 @@ internal sealed class PatternCompiler
         return split;
     }
 
+    // Fills in where a split leaves to, once that is known.
     private void SetExit(Instruction split, bool lazy)
     {
         if (lazy)

@@ -14,9 +14,12 @@ internal ref struct PatternMatcher
     private readonly Instruction[] _code;
     private readonly ReadOnlySpan<int> _text;
     private readonly int[] _registers;
+    // Ways not tried yet, newest last; shared by nested programs, each above a bottom of its own.
     private Choice[] _stack = new Choice[64];
     private int _depth;
+    // Steps left for this text.
     private long _steps;
+    // Where the search began, for \G.
     private int _searchStart;
 
     public PatternMatcher(Pattern pattern, ReadOnlySpan<int> text)
@@ -127,6 +130,7 @@ internal ref struct PatternMatcher
         }
     }
 
+    // One entry stands for all shorter lengths of a loop over a set: it counts down as it is tried again.
     private bool TakeLoop(Instruction step, int next, ref int position)
     {
         var limit = (int)Math.Min(_text.Length, (long)position + step.Max);
@@ -143,6 +147,7 @@ internal ref struct PatternMatcher
         return true;
     }
 
+    // Lookahead and lookbehind are programs of their own; what they took does not matter.
     private bool Looks(Instruction step, int position)
     {
         if (!step.Behind)
@@ -157,6 +162,7 @@ internal ref struct PatternMatcher
         return false;
     }
 
+    // Ruby's anchors: ^ and $ work on every line, and ^ does not hold after a final newline.
     private readonly bool Holds(PositionTest test, int position) => test switch
     {
         PositionTest.LineStart => position == 0 || (position < _text.Length && _text[position - 1] == '\n'),
@@ -170,12 +176,14 @@ internal ref struct PatternMatcher
         _ => IsWord(position - 1) == IsWord(position),
     };
 
+    // Positions outside the text are no word.
     private readonly bool IsWord(int position) =>
         (uint)position < _text.Length && UnicodeTables.Word.Contains(_text[position]);
 
     private readonly MoeUnsupportedException Runaway() =>
         new($"pattern with runaway backtracking: {_pattern.Source}", _pattern.Where);
 
+    // The depth is limited too: a pattern may push more than it steps back.
     private void Push(Choice choice)
     {
         if (_depth > MaxDepth + 8L * _text.Length)
@@ -185,6 +193,7 @@ internal ref struct PatternMatcher
         _stack[_depth++] = choice;
     }
 
+    // Takes the newest way not tried, undoing registers on the way; false if the program has none left.
     private bool Backtrack(int bottom, out int pc, out int position)
     {
         while (_depth > bottom)

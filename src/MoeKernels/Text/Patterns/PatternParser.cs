@@ -12,10 +12,12 @@ internal sealed class PatternParser
 {
     private const int MaxDepth = 100;
     private const int MaxLength = 100_000;
+    // Code points of the pattern, and where the reader stands in them.
     private readonly int[] _text;
     private readonly string _where;
     private int _position;
     private int _depth;
+    // Options that rule at the position; they end with the group that set them.
     private Options _options;
 
     private PatternParser(string pattern, string where)
@@ -50,6 +52,7 @@ internal sealed class PatternParser
         return node;
     }
 
+    // alternatives := sequence ('|' sequence)*. The options of a group end with it.
     private PatternNode ParseAlternatives()
     {
         if (++_depth > MaxDepth)
@@ -63,6 +66,7 @@ internal sealed class PatternParser
         return alternatives.Count == 1 ? alternatives[0] : new PatternNode.Either(alternatives);
     }
 
+    // sequence := (atom quantifier*)*, up to the end of the group or alternative.
     private PatternNode ParseSequence()
     {
         var parts = new List<PatternNode>();
@@ -95,6 +99,7 @@ internal sealed class PatternParser
         return true;
     }
 
+    // Literals under (?i) are expanded as a run, since neighbours may fold together.
     private static PatternNode JoinFolded(List<PatternNode> parts)
     {
         var joined = new List<PatternNode>();
@@ -122,6 +127,7 @@ internal sealed class PatternParser
         }
     }
 
+    // One thing that can be repeated; null for a comment, which is nothing.
     private PatternNode? ParseAtom()
     {
         var c = _text[_position++];
@@ -147,6 +153,7 @@ internal sealed class PatternParser
         }
     }
 
+    // A negated class takes one character always, so only others can match a folding of several.
     private PatternNode ParseClass()
     {
         var negated = !AtEnd && _text[_position] == '^';
@@ -154,8 +161,10 @@ internal sealed class PatternParser
         return IgnoreCase && !negated ? CaseFolding.ExpandClass(set) : new PatternNode.One(set);
     }
 
+    // A literal stays unexpanded until its neighbours are known.
     private PatternNode LiteralNode(int c) => IgnoreCase ? new PatternNode.Folded(c) : PatternNode.Literal(c);
 
+    // A quantifier binds to the last literal alone, and further ones repeat the repetition.
     private PatternNode ParseQuantifiers(PatternNode atom)
     {
         while (!AtEnd)
@@ -177,6 +186,7 @@ internal sealed class PatternParser
         return atom;
     }
 
+    // The suffix decides how the repetition gives back: nothing greedy, ? lazy, + possessive.
     private PatternNode ApplyQuantifier(PatternNode atom, int min, int max, bool interval)
     {
         if (Accept('?'))
@@ -194,6 +204,7 @@ internal sealed class PatternParser
     private static PatternNode Simplify(PatternNode atom, int min, int max, RepeatKind kind) =>
         min == 1 && max == 1 ? atom : new PatternNode.Repeat(atom, min, max, kind);
 
+    // {n}, {n,}, {,m}, {n,m}; anything else is a literal brace. Bounds in the wrong order swap, as in Ruby.
     private bool TryParseInterval(out int min, out int max)
     {
         var start = _position++;
@@ -221,6 +232,7 @@ internal sealed class PatternParser
         return true;
     }
 
+    // Saturates, so that a long number cannot overflow before the limit is checked.
     private int? ParseNumber()
     {
         var start = _position;
@@ -230,6 +242,7 @@ internal sealed class PatternParser
         return _position == start ? null : value;
     }
 
+    // After "(": every kind of group. Captures are plain groups, since nothing refers to them.
     private PatternNode? ParseGroup()
     {
         if (!Accept('?'))
@@ -266,6 +279,7 @@ internal sealed class PatternParser
         }
     }
 
+    // (?imx-imx) or (?imx-imx:...).
     private PatternNode? ParseOptions()
     {
         var (options, on) = (_options, true);
@@ -306,6 +320,7 @@ internal sealed class PatternParser
 
     private PatternNode ParseRestOfGroup() => ParseAlternatives();
 
+    // The name of a group matters to back references only.
     private void SkipName(int end)
     {
         while (!AtEnd && _text[_position] != end)
@@ -318,6 +333,7 @@ internal sealed class PatternParser
     private PatternNode Close(PatternNode body) =>
         Accept(')') ? body : throw new PatternException("missing ')'");
 
+    // After a backslash outside a class: a position, a set, a line break or one character.
     private PatternNode ParseEscape()
     {
         if (AtEnd)

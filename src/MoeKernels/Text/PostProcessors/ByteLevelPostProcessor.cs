@@ -16,6 +16,7 @@ internal sealed class ByteLevelPostProcessor(bool addPrefixSpace, bool trimOffse
         return encodings;
     }
 
+    /// <summary>Trims all tokens of all windows; also a part of RoBERTa's step.</summary>
     public static void TrimOffsets(List<EncodingBuilder> encodings, bool addPrefixSpace)
     {
         foreach (var encoding in encodings)
@@ -40,6 +41,7 @@ internal sealed class ByteLevelPostProcessor(bool addPrefixSpace, bool trimOffse
         return token with { Start = start, End = end };
     }
 
+    // Tokens of the byte alphabet show a space as its character; added tokens have real ones.
     private static bool IsSpace(Rune rune) =>
         rune.Value == ByteLevelAlphabet.Space || UnicodeTables.WhiteSpace.Contains(rune.Value);
 }

@@ -5,14 +5,18 @@ namespace MoeKernels.Text.PreTokenizers;
 /// <summary>When <see cref="MetaspacePreTokenizer"/> puts its replacement in front.</summary>
 internal enum PrependScheme
 {
+    /// <summary>Unless the piece already starts with it.</summary>
     Always,
+    /// <summary>As Always, but only at the start of the text.</summary>
     First,
+    /// <summary>Not at all.</summary>
     Never,
 }
 
 /// <summary><c>Metaspace</c>: spaces become a visible character (usually U+2581), which starts each word.</summary>
 internal sealed class MetaspacePreTokenizer(int replacement, PrependScheme scheme, bool split) : PieceSplitter
 {
+    /// <inheritdoc/>
     protected override void Split(Piece piece, List<Piece> result)
     {
         var text = piece.Text.Slice(piece.Start, piece.End);

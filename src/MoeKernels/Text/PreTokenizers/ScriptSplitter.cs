@@ -9,6 +9,7 @@ namespace MoeKernels.Text.PreTokenizers;
 /// </remarks>
 internal sealed class ScriptSplitter : PieceSplitter
 {
+    // Fits to every script.
     private const int Any = -1;
     private static readonly Lazy<(int Low, int High, int Script)[]> Scripts = new(Collect);
     private static readonly string[] Names = [.. UnicodeTables.ScriptNames];
@@ -16,6 +17,7 @@ internal sealed class ScriptSplitter : PieceSplitter
     private static readonly int Common = Array.IndexOf(Names, "Common");
     private static readonly int Devanagari = Array.IndexOf(Names, "Devanagari");
 
+    /// <inheritdoc/>
     protected override void Split(Piece piece, List<Piece> result)
     {
         var chars = piece.Chars;
@@ -40,6 +42,7 @@ internal sealed class ScriptSplitter : PieceSplitter
             AddPart(result, piece, piece.Start + start, piece.End);
     }
 
+    // Index of the script by binary search over the ranges of all scripts.
     private static int ScriptOf(int c)
     {
         if (c == ' ' || !UnicodeTables.Assigned9.Contains(c))
@@ -70,6 +73,7 @@ internal sealed class ScriptSplitter : PieceSplitter
         return Any;
     }
 
+    // Ranges of all scripts in one ascending table, built at the first use of this rare step.
     private static (int Low, int High, int Script)[] Collect()
     {
         var result = new List<(int Low, int High, int Script)>();

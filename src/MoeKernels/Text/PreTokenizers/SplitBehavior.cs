@@ -50,6 +50,7 @@ internal readonly record struct Stretch(int Start, int End, bool IsMatch)
         _ => JoinBackwards(stretches),
     };
 
+    // Joins a stretch to the part before it where a rule on the stretch and the one before says so.
     private static List<(int Start, int End)> Join(List<Stretch> stretches, Func<Stretch, bool, bool> joins)
     {
         var parts = new List<(int Start, int End)>();
@@ -66,6 +67,7 @@ internal readonly record struct Stretch(int Start, int End, bool IsMatch)
         return parts;
     }
 
+    // MergedWithPrevious from the right: a delimiter joins what follows it, of a run only the last one.
     private static List<(int Start, int End)> JoinBackwards(List<Stretch> stretches)
     {
         var parts = new List<(int Start, int End)>();

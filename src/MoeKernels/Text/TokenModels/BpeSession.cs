@@ -16,6 +16,7 @@ internal sealed class BpeSession(BpeModel model) : ITokenSession
     /// <summary>A token in the making: linked to its neighbours, its length in UTF-8 bytes (0: joined away).</summary>
     private record struct Symbol(int Id, int Previous, int Next, int Bytes);
 
+    /// <inheritdoc/>
     public IReadOnlyList<ModelToken> Tokenize(ReadOnlySpan<int> word)
     {
         if (word.Length == 0)
@@ -27,6 +28,7 @@ internal sealed class BpeSession(BpeModel model) : ITokenSession
         return tokens;
     }
 
+    // Symbols, then merges, then tokens; lists are reused from word to word.
     private List<ModelToken> Encode(ReadOnlySpan<int> word)
     {
         if (model.Options.IgnoreMerges && model.Vocabulary.TryGetId(word, out var whole))
@@ -63,6 +65,7 @@ internal sealed class BpeSession(BpeModel model) : ITokenSession
         FlushUnknown(ref unknownBytes);
     }
 
+    // Writes the unknown characters that have waited as one token.
     private void FlushUnknown(ref int bytes)
     {
         if (bytes > 0)
@@ -70,6 +73,7 @@ internal sealed class BpeSession(BpeModel model) : ITokenSession
         bytes = 0;
     }
 
+    // All bytes or none: a character is never part bytes, part unknown.
     private bool TryAddBytes(string text)
     {
         var bytes = Encoding.UTF8.GetBytes(text);
@@ -80,6 +84,7 @@ internal sealed class BpeSession(BpeModel model) : ITokenSession
         return true;
     }
 
+    // Appends a symbol and links it to the one before.
     private void Add(int id, int bytes)
     {
         var n = _symbols.Count;
@@ -120,6 +125,7 @@ internal sealed class BpeSession(BpeModel model) : ITokenSession
         }
     }
 
+    // Queues a pair if it merges. Among equal ranks the leftmost comes first.
     private void Offer(int left, int right)
     {
         if (model.TryMerge(_symbols[left].Id, _symbols[right].Id, out var merge))

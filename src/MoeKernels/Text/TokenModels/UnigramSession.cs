@@ -6,12 +6,14 @@ namespace MoeKernels.Text.TokenModels;
 /// <summary>Viterbi search for the best split of each word of one text, with a cache of words seen.</summary>
 internal sealed class UnigramSession(UnigramModel model) : ITokenSession
 {
+    // Longer words hardly come twice.
     private const int MaxCachedLength = 256;
     private readonly WordCache _cache = new();
 
     /// <summary>Best way to a position: sum of scores, last token and its start (-1: not reached).</summary>
     private record struct Best(double Score, int Id, int Start);
 
+    /// <inheritdoc/>
     public IReadOnlyList<ModelToken> Tokenize(ReadOnlySpan<int> word)
     {
         if (word.Length == 0)
@@ -31,6 +33,7 @@ internal sealed class UnigramSession(UnigramModel model) : ITokenSession
         return tokens;
     }
 
+    // Left to right; ties stay with the way found first, which is the one with the longer last token.
     private List<(int Start, int End)> Split(ReadOnlySpan<int> word)
     {
         var best = new Best[word.Length + 1];
@@ -51,6 +54,7 @@ internal sealed class UnigramSession(UnigramModel model) : ITokenSession
         return Backtrack(best);
     }
 
+    // Keeps the better way to a position.
     private static void Offer(Best[] best, int start, int end, int id, double score)
     {
         var sum = best[start].Score + score;
@@ -77,6 +81,7 @@ internal sealed class UnigramSession(UnigramModel model) : ITokenSession
         return parts;
     }
 
+    // Joined unknown characters may spell a token after all; else they are bytes or unknown.
     private void AddPart(ReadOnlySpan<int> word, int start, int end, List<ModelToken> tokens)
     {
         var part = word[start..end];

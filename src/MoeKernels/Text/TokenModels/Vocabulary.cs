@@ -33,10 +33,13 @@ internal sealed class Vocabulary
     /// <summary>Number of entries; the first added token has this id.</summary>
     public int Count { get; }
 
+    /// <summary>All tokens with their ids.</summary>
     public IEnumerable<KeyValuePair<string, int>> Entries => _ids;
 
+    /// <summary>Id of a token by its text.</summary>
     public bool TryGetId(string text, out int id) => _ids.TryGetValue(text, out id);
 
+    /// <summary>Text of a token, or null if there is none of that id.</summary>
     public string? TextOf(int id) => _texts.GetValueOrDefault(id);
 
     /// <summary>Looks up code points without making a string of them.</summary>

@@ -10,15 +10,19 @@ internal sealed class CodePointSet
     /// <param name="ranges">[low, high] pairs, both inclusive, ascending and not touching.</param>
     private CodePointSet(int[] ranges) => _ranges = ranges;
 
+    /// <summary>No code point.</summary>
     public static CodePointSet Empty { get; } = new([]);
 
+    /// <summary>Every code point, surrogates included.</summary>
     public static CodePointSet All { get; } = new([0, MaxCodePoint]);
 
     /// <summary>[low, high] pairs, both inclusive, ascending.</summary>
     public ReadOnlySpan<int> Ranges => _ranges;
 
+    /// <summary>Whether the set has no member.</summary>
     public bool IsEmpty => _ranges.Length == 0;
 
+    /// <summary>One code point.</summary>
     public static CodePointSet Single(int codePoint) => new([codePoint, codePoint]);
 
     /// <summary>Builds a set from [low, high] pairs in any order; overlaps are joined.</summary>
@@ -48,8 +52,10 @@ internal sealed class CodePointSet
         return (bitmap[codePoint >> 6] >> (codePoint & 63) & 1) != 0;
     }
 
+    /// <summary>Members of either set.</summary>
     public CodePointSet Union(CodePointSet other) => Of(Pairs().Concat(other.Pairs()));
 
+    /// <summary>All code points that are not members.</summary>
     public CodePointSet Negate()
     {
         var ranges = new List<int>();
@@ -74,14 +80,17 @@ internal sealed class CodePointSet
         return new CodePointSet([.. ranges]);
     }
 
+    /// <summary>Members of both sets, by De Morgan's law.</summary>
     public CodePointSet Intersect(CodePointSet other) => Negate().Union(other.Negate()).Negate();
 
+    /// <summary>The ranges as pairs, both ends inclusive, ascending.</summary>
     public IEnumerable<(int Low, int High)> Pairs()
     {
         for (var i = 0; i < _ranges.Length; i += 2)
             yield return (_ranges[i], _ranges[i + 1]);
     }
 
+    // Binary search over the ranges.
     private bool Search(int codePoint)
     {
         var (low, high) = (0, _ranges.Length / 2 - 1);

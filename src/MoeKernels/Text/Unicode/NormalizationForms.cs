@@ -14,6 +14,7 @@ internal static class NormalizationForms
     private const int SBase = 0xAC00, LBase = 0x1100, VBase = 0x1161, TBase = 0x11A7;
     private const int LCount = 19, VCount = 21, TCount = 28, SCount = LCount * VCount * TCount;
 
+    // One step of decomposition; compositions by pair; classes of all marks.
     private static readonly Dictionary<int, (int[] Mapping, bool Compatibility)> Mappings = [];
     private static readonly Dictionary<long, int> Compositions = [];
     private static readonly Dictionary<int, byte> Classes = [];
@@ -99,6 +100,7 @@ internal static class NormalizationForms
         return output;
     }
 
+    // Two characters that are one: Hangul by arithmetic, all others by table.
     private static bool TryCompose(int first, int second, out int composed)
     {
         if ((uint)(first - LBase) < LCount && (uint)(second - VBase) < VCount)
@@ -117,6 +119,7 @@ internal static class NormalizationForms
         return Compositions.TryGetValue((long)first << 32 | (uint)second, out composed);
     }
 
+    // Decomposes to the end: mappings are stored one step deep.
     private static void Append(int c, bool compatibility, List<(int Char, int Change)> output)
     {
         if (c < 0xA0)
