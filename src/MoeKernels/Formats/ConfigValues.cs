@@ -102,6 +102,13 @@ internal sealed partial class ConfigReader
     /// <inheritdoc cref="OptionalBool"/>
     internal bool BoolOr(bool otherwise, params ReadOnlySpan<string> keys) => OptionalBool(keys) ?? otherwise;
 
+    /// <summary>A switch that some configurations write as a number, where 0 means false.</summary>
+    internal bool FlagOr(bool otherwise, params ReadOnlySpan<string> keys)
+    {
+        JsonElement value = Find(keys, out string key);
+        return value.ValueKind == JsonValueKind.Number ? ToDouble(key, value) != 0 : BoolOr(otherwise, keys);
+    }
+
     /// <summary>A string.</summary>
     internal string? OptionalString(params ReadOnlySpan<string> keys)
     {

@@ -185,6 +185,19 @@ public sealed class ModelVariantTests
     }
 
     [Fact]
+    public void Llama4_TemperatureSwitchAsANumber_IsTheSwitch()
+    {
+        int[][] prompts = Prompts("llama4-text", out float[] expected);
+        using ModelVariant on = ModelVariant.Of("llama4-text");
+        using ModelVariant off = ModelVariant.Of("llama4-text");
+        on.Config["attn_temperature_tuning"] = 4;
+        off.Config["attn_temperature_tuning"] = 0;
+
+        Assert.Equal(expected, on.Logits(prompts));
+        Assert.NotEqual(expected, off.Logits(prompts));
+    }
+
+    [Fact]
     public void Pangu_WithoutRouterScale_EqualsAScaleOfOnes()
     {
         int[][] prompts = Prompts("pangu_pro_moe", out _);

@@ -69,7 +69,8 @@ internal sealed class Llama4Family : ModelFamily
             attention = attention with { Norm = QueryKeyNorm.PerHeadAfterRope, QueryNorm = norm, KeyNorm = norm };
         }
 
-        if (!rotary && keys.BoolOr(true, "attn_temperature_tuning"))
+        // Released configs say 4 here; any number but 0 switches it on.
+        if (!rotary && keys.FlagOr(true, "attn_temperature_tuning"))
         {
             attention = attention with
             {
