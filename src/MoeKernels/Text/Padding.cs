@@ -3,16 +3,21 @@ namespace MoeKernels.Text;
 /// <summary>Fills encodings up to a common length.</summary>
 internal static class Padding
 {
+    // A file may ask for any length; no model has a context near this one.
+    private const int MaxLength = 1 << 24;
+
     /// <summary>Fills all encodings and their windows, to the longest of the encodings if no length is given.</summary>
     public static void Apply(IReadOnlyList<EncodingBuilder> encodings, PaddingOptions options)
     {
         if (encodings.Count == 0)
             return;
-        var length = options.Length ?? encodings.Max(e => e.Length);
+        long length = options.Length ?? encodings.Max(e => e.Length);
         if (options.PadToMultipleOf is > 0 and var multiple && length % multiple > 0)
-            length = checked(length + multiple - length % multiple);
+            length += multiple - length % multiple;
+        if (length > MaxLength)
+            throw new ArgumentException($"Padding to {length} tokens is beyond the limit of {MaxLength}.");
         foreach (var encoding in encodings)
-            Fill(encoding, length, options);
+            Fill(encoding, (int)length, options);
     }
 
     private static void Fill(EncodingBuilder encoding, int length, PaddingOptions options)

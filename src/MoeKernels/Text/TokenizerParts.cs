@@ -1,5 +1,4 @@
 using MoeKernels.Text.Decoders;
-using MoeKernels.Text.Normalizers;
 using MoeKernels.Text.PostProcessors;
 using MoeKernels.Text.PreTokenizers;
 using MoeKernels.Text.TokenModels;
@@ -7,12 +6,10 @@ using MoeKernels.Text.TokenModels;
 namespace MoeKernels.Text;
 
 /// <summary>The steps of a tokenizer as its file lists them; a missing step is null.</summary>
+/// <remarks>The normalizer is a part of <see cref="AddedTokens"/>, whose contents it normalizes, too.</remarks>
 internal sealed record TokenizerParts(ITokenModel Model, AddedTokens Added)
 {
-    /// <summary>Step 2; <see cref="Added"/> runs it, since added tokens are normalized too.</summary>
-    public INormalizer? Normalizer { get; init; }
-
-    /// <summary>Step 3.</summary>
+    /// <summary>Cuts text into words.</summary>
     public IPreTokenizer? PreTokenizer { get; init; }
 
     /// <summary>Adds special tokens.</summary>

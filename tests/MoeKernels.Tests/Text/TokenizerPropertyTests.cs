@@ -105,9 +105,11 @@ public class TokenizerPropertyTests
     }
 
     [Fact]
-    public void Encode_TruncationThatCannotBeMet_IsRefused()
+    public void Encode_LengthsThatCannotBeMet_AreRefused()
     {
         var tokenizer = TokenizerFixtures.Load("bert");
+        var endless = new EncodingOptions { Padding = new PaddingOptions(0, "[PAD]") { Length = int.MaxValue } };
+        Assert.Throws<ArgumentException>(() => tokenizer.Encode("one", options: endless));
         Assert.Throws<ArgumentException>(() => Truncate(new TruncationOptions(1)));
         Assert.Throws<ArgumentException>(() => Truncate(new TruncationOptions(5) { Stride = 3 }));
         Assert.Throws<ArgumentException>(

@@ -31,7 +31,6 @@ internal static class TokenizerLoader
         var model = ModelLoader.Load(root.Required("model"));
         return new TokenizerParts(model, AddedTokensLoader.Load(root["added_tokens"], model.Vocabulary, normalizer))
         {
-            Normalizer = normalizer,
             PreTokenizer = PreTokenizerLoader.Load(root["pre_tokenizer"]),
             PostProcessor = PostProcessorLoader.Load(root["post_processor"]),
             Decoder = DecoderLoader.Load(root["decoder"]),

@@ -19,9 +19,6 @@ internal sealed class CodePointSet
     /// <summary>[low, high] pairs, both inclusive, ascending.</summary>
     public ReadOnlySpan<int> Ranges => _ranges;
 
-    /// <summary>Whether the set has no member.</summary>
-    public bool IsEmpty => _ranges.Length == 0;
-
     /// <summary>One code point.</summary>
     public static CodePointSet Single(int codePoint) => new([codePoint, codePoint]);
 
