@@ -24,11 +24,21 @@ internal static unsafe class DeltaRule
     /// <param name="y">Receives the result, [columns].</param>
     /// <remarks>Each column is by itself: sums over the rows are one fused chain ascending in the row.</remarks>
     public static void Step(
-        float* from, float* to, int columns, int keyDim, float* q, float* k, float* v, float decay, float beta, float* y)
+        float* from, float* to, int columns, int keyDim, float* q, float* k, float* v, float decay, float beta,
+        float* y)
     {
         StepKernel kernel = new()
         {
-            From = from, To = to, Columns = columns, KeyDim = keyDim, Q = q, K = k, V = v, Decay = decay, Beta = beta, Y = y,
+            From = from,
+            To = to,
+            Columns = columns,
+            KeyDim = keyDim,
+            Q = q,
+            K = k,
+            V = v,
+            Decay = decay,
+            Beta = beta,
+            Y = y,
         };
         Simd.Run(ref kernel);
     }
@@ -45,7 +55,12 @@ internal static unsafe class DeltaRule
     {
         ConvolveKernel kernel = new()
         {
-            Inputs = inputs, Taps = taps, Weight = weight, WeightStride = weightStride, Y = y, Channels = channels,
+            Inputs = inputs,
+            Taps = taps,
+            Weight = weight,
+            WeightStride = weightStride,
+            Y = y,
+            Channels = channels,
         };
         Simd.Run(ref kernel);
     }

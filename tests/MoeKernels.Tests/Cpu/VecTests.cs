@@ -30,11 +30,11 @@ public sealed unsafe class VecTests
     [Fact]
     public void DotAndSum_EveryLength_AreCanonical()
     {
+        float* sums = stackalloc float[16];
         foreach (int n in CpuTests.Lengths)
         {
             using NativeFloats a = new(CpuTests.Random(new Random(n), n)), b = new(CpuTests.Random(new Random(-n), n));
             float dot = ReferenceDot.Row(new WeightMatrix(WeightFormat.F32, a.Pointer, 1, n, 0), 0, b.Pointer);
-            float* sums = stackalloc float[16];
             new Span<float>(sums, 16).Clear();
             for (int i = 0; i < n; i++)
                 sums[i % 16] += a.Pointer[i];

@@ -65,7 +65,8 @@ public sealed class RopeConfigTests
             Keys("""{"rope_scaling":{"type":"yarn","factor":8,"original_max_position_embeddings":32}}"""), 64, 256);
 
         Assert.Equal(RopeScaling.Yarn, rope.Scaling);
-        Assert.Equal((8, 32, 32, 1, true), (rope.Factor, rope.OriginalContext, rope.BetaFast, rope.BetaSlow, rope.Truncate));
+        Assert.Equal((8, 32), (rope.Factor, rope.OriginalContext));
+        Assert.Equal((32, 1, true), (rope.BetaFast, rope.BetaSlow, rope.Truncate));
         Assert.Equal((0.1 * Math.Log(8)) + 1, rope.AttentionFactor, 12);
         Assert.Equal(1, rope.ScoreFactor);
     }
@@ -73,8 +74,10 @@ public sealed class RopeConfigTests
     [Fact]
     public void Read_YarnWithMscale_DividesOneMscaleByTheOther()
     {
-        RopeSpec rope = RopeConfig.Read(
-            Keys("""{"rope_scaling":{"type":"yarn","factor":40,"mscale":1.0,"mscale_all_dim":0.5,"beta_fast":0}}"""), 64, 256);
+        ConfigReader keys = Keys(
+            """{"rope_scaling":{"type":"yarn","factor":40,"mscale":1.0,"mscale_all_dim":0.5,"beta_fast":0}}""");
+
+        RopeSpec rope = RopeConfig.Read(keys, 64, 256);
 
         double one = (0.1 * Math.Log(40)) + 1;
         double half = (0.05 * Math.Log(40)) + 1;

@@ -48,7 +48,10 @@ public sealed unsafe class RopeTableTests
         };
 
         AssertFrequencies(
-            [1, 0.193922745, 0.0376060309, 0.00729266474, 0.000524846161, 3.4281022e-05, 6.64786987e-06, 1.28917317e-06],
+            [
+                1, 0.193922745, 0.0376060309, 0.00729266474, 0.000524846161, 3.4281022e-05, 6.64786987e-06,
+                1.28917317e-06,
+            ],
             spec);
     }
 
@@ -58,6 +61,14 @@ public sealed unsafe class RopeTableTests
         RopeSpec spec = new(10000, 8) { Scaling = RopeScaling.Linear, Factor = 4 };
 
         AssertFrequencies([0.25, 0.025, 0.0025, 0.00025], spec);
+    }
+
+    [Fact]
+    public void Compute_RoundedToBFloat16_KeepsEightBitsOfTheScaledFrequencies()
+    {
+        RopeSpec spec = new(10000, 8) { Scaling = RopeScaling.Linear, Factor = 4, RoundToBFloat16 = true };
+
+        AssertFrequencies([0.25, 0.025024414, 0.0025024414, 0.00024986267], spec);
     }
 
     [Theory]
@@ -184,7 +195,8 @@ public sealed unsafe class RopeTableTests
             Assert.Equal(1, actual[i] / expected[i], 1e-6);
     }
 
-    private static float[] Angles(RopeTable table, int dimensions, int sequences, params (int Position, int Rows)[] parts)
+    private static float[] Angles(
+        RopeTable table, int dimensions, int sequences, params (int Position, int Rows)[] parts)
     {
         Assert.Equal(sequences, parts.Length);
         int rows = parts.Sum(part => part.Rows);

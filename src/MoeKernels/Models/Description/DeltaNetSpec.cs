@@ -4,7 +4,8 @@ using MoeKernels.Models.KvCache;
 
 namespace MoeKernels.Models.Description;
 
-/// <summary>Gated delta net (Qwen3-Next's linear attention): a short causal convolution and a recurrent state per value head.</summary>
+/// <summary>Gated delta net (Qwen3-Next's linear attention): a short causal convolution and a recurrent state per value
+/// head.</summary>
 internal sealed record DeltaNetSpec : LayerSpec
 {
     public required int KeyHeads { get; init; }

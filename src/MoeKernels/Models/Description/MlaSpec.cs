@@ -4,13 +4,15 @@ using MoeKernels.Models.Layers;
 
 namespace MoeKernels.Models.Description;
 
-/// <summary>Multi-head latent attention (DeepSeek-V2/V3): keys and values are projections of one cached latent per position.</summary>
-/// <remarks>The cache holds [KvRank] normalised latents and [RopeDim] rotated shared keys per position, nothing per head.</remarks>
+/// <summary>Multi-head latent attention (DeepSeek-V2/V3): keys and values are projections of one cached latent per
+/// position.</summary>
+/// <remarks>The cache holds [KvRank] normalised latents and [RopeDim] rotated shared keys per position, nothing per
+/// head.</remarks>
 internal sealed record MlaSpec : LayerSpec
 {
     /// <summary>Floats of all heads' queries and results in latent space that are in flight at a time. They are up to
     /// eight times wider than the queries themselves, so rows are taken in blocks of about this size.</summary>
-    private const long BlockFloats = 4 << 20;
+    public long BlockFloats { get; init; } = 4 << 20;
 
     public required int Heads { get; init; }
 
@@ -29,7 +31,8 @@ internal sealed record MlaSpec : LayerSpec
 
     public required RopeSpec Rope { get; init; }
 
-    /// <summary>Direct query projection [Heads * (NopeDim + RopeDim) × hidden], when there is no low-rank one.</summary>
+    /// <summary>Direct query projection [Heads * (NopeDim + RopeDim) × hidden], when there is no low-rank
+    /// one.</summary>
     public LinearSpec? Query { get; init; }
 
     /// <summary>[query rank × hidden] (<c>q_a_proj</c>).</summary>
@@ -47,7 +50,8 @@ internal sealed record MlaSpec : LayerSpec
     /// <summary>Over the KvRank elements of the latent.</summary>
     public required NormSpec KvNorm { get; init; }
 
-    /// <summary>[Heads * (NopeDim + ValueDim) × KvRank] (<c>kv_b_proj</c>), per head NopeDim key rows then ValueDim value rows.</summary>
+    /// <summary>[Heads * (NopeDim + ValueDim) × KvRank] (<c>kv_b_proj</c>), per head NopeDim key rows then ValueDim
+    /// value rows.</summary>
     public required LinearSpec KvUp { get; init; }
 
     /// <summary>[hidden × Heads * ValueDim].</summary>

@@ -72,7 +72,7 @@ internal static class RopeConfig
         int dimensions = rotary ?? (int)(headDim * partial);
         return dimensions >= 2 && dimensions % 2 == 0
             ? dimensions
-            : throw keys.Error(rotary is null ? Partial : "rotary_dim", $"rotates {dimensions} elements, which is not even");
+            : throw keys.Error(rotary is null ? Partial : "rotary_dim", $"rotates {dimensions} elements: not even");
     }
 
     private static double Factor(ConfigReader scaling) => Positive(scaling, "factor", scaling.Double("factor"));

@@ -4,8 +4,8 @@ using MoeKernels.Router;
 
 namespace MoeKernels.Models.Families;
 
-/// <summary>What the DeepSeek families share outside attention: dense first layers, then routed ones with shared experts
-/// that are stored as one network.</summary>
+/// <summary>What the DeepSeek families share outside attention: dense first layers, then routed ones with shared
+/// experts that are stored as one network.</summary>
 internal sealed class DeepSeekLayers
 {
     private readonly DecoderParts _parts;

@@ -4,7 +4,8 @@ using MoeKernels.Router;
 
 namespace MoeKernels.Models.Families;
 
-/// <summary>DeepSeek-V2, V2-Lite and Coder-V2: latent attention and softmax routing, greedy or limited to the best groups.</summary>
+/// <summary>DeepSeek-V2, V2-Lite and Coder-V2: latent attention and softmax routing, greedy or limited to the best
+/// groups.</summary>
 /// <remarks>As in transformers 5, <c>norm_topk_prob</c> has no effect: weights are scaled, never normalised.</remarks>
 internal sealed class DeepSeekV2Family : ModelFamily
 {

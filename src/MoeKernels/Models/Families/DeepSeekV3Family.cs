@@ -4,9 +4,10 @@ using MoeKernels.Router;
 
 namespace MoeKernels.Models.Families;
 
-/// <summary>DeepSeek-V3 and R1, and Kimi-K2: latent attention and sigmoid routing with a choice bias, limited to the best
-/// groups.</summary>
-/// <remarks>Layers for multi-token prediction (<c>num_nextn_predict_layers</c>) lie behind the last one and are not used.</remarks>
+/// <summary>DeepSeek-V3 and R1, and Kimi-K2: latent attention and sigmoid routing with a choice bias, limited to the
+/// best groups.</summary>
+/// <remarks>Layers for multi-token prediction (<c>num_nextn_predict_layers</c>) lie behind the last one and are not
+/// used.</remarks>
 internal sealed class DeepSeekV3Family : ModelFamily
 {
     /// <inheritdoc/>

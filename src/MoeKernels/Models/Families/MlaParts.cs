@@ -6,7 +6,8 @@ namespace MoeKernels.Models.Families;
 /// <summary>Latent attention under the names of DeepSeek's checkpoints.</summary>
 internal sealed class MlaParts
 {
-    /// <summary>The two norms inside the layer take the class's default, not the config's <c>rms_norm_eps</c>.</summary>
+    /// <summary>The two norms inside the layer take the class's default, not the config's
+    /// <c>rms_norm_eps</c>.</summary>
     private const float InnerEpsilon = 1e-6f;
 
     // With at most 2^14 heads, products of extents stay inside 32 bits.

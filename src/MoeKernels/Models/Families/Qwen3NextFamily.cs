@@ -4,7 +4,8 @@ using MoeKernels.Router;
 
 namespace MoeKernels.Models.Families;
 
-/// <summary>Qwen3-Next: gated delta nets, every fourth layer full attention with an output gate; norms around 1.</summary>
+/// <summary>Qwen3-Next: gated delta nets, every fourth layer full attention with an output gate; norms around
+/// 1.</summary>
 /// <remarks>The tensors of multi-token prediction (<c>mtp.*</c>) are not used.</remarks>
 internal sealed class Qwen3NextFamily : ModelFamily
 {

@@ -1,6 +1,7 @@
 namespace MoeKernels.Models.KvCache;
 
-/// <summary>The latents of one MLA layer in fp32, [positions × (rank + rotary)]: normalised latent, then rotated shared key.</summary>
+/// <summary>The latents of one MLA layer in fp32, [positions × (rank + rotary)]: normalised latent, then rotated shared
+/// key.</summary>
 /// <remarks>It serves as keys (whole rows) and as values (their first rank elements) of every head.</remarks>
 internal sealed unsafe class LatentCache : LayerState
 {

@@ -3,8 +3,8 @@ using MoeKernels.Models.Description;
 
 namespace MoeKernels.Models.KvCache;
 
-/// <summary>What a gated delta net remembers of one sequence, whatever its length: the last inputs of the convolution and
-/// a matrix per value head.</summary>
+/// <summary>What a gated delta net remembers of one sequence, whatever its length: the last inputs of the convolution
+/// and a matrix per value head.</summary>
 /// <remarks>
 /// Two copies take turns: a call reads the one of its first position and writes the other. A call that fails half-way
 /// through a model thus leaves every layer able to start again.
@@ -36,7 +36,8 @@ internal sealed unsafe class RecurrentState : LayerState
     /// <summary>Bytes of a state.</summary>
     public static long Bytes(DeltaNetSpec spec) => 2 * Floats(spec) * sizeof(float);
 
-    /// <summary>Begins a call at <paramref name="position"/> that will consume <paramref name="rows"/> positions.</summary>
+    /// <summary>Begins a call at <paramref name="position"/> that will consume <paramref name="rows"/>
+    /// positions.</summary>
     /// <returns>The copy to read and the copy to write.</returns>
     /// <exception cref="InvalidOperationException">Neither copy is of this position.</exception>
     public (RecurrentMemory From, RecurrentMemory To) Begin(int position, int rows)

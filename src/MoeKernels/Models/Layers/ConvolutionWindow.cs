@@ -1,6 +1,7 @@
 namespace MoeKernels.Models.Layers;
 
-/// <summary>The inputs of a causal convolution over one sequence: rows kept from earlier calls, then this call's.</summary>
+/// <summary>The inputs of a causal convolution over one sequence: rows kept from earlier calls, then this
+/// call's.</summary>
 /// <param name="shape">Sizes and channel order.</param>
 /// <param name="kept">[taps - 1 × channels], oldest first.</param>
 /// <param name="mixed">Projected rows of this call.</param>

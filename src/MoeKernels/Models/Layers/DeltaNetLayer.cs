@@ -5,9 +5,10 @@ using MoeKernels.Models.KvCache;
 
 namespace MoeKernels.Models.Layers;
 
-/// <summary>Gated delta net: linear attention whose memory is a matrix per value head, read and corrected at every position.</summary>
-/// <remarks>Prefill takes position after position as decode does, heads in parallel: the chunked form of the rule sums in
-/// another order and would give other bits.</remarks>
+/// <summary>Gated delta net: linear attention whose memory is a matrix per value head, read and corrected at every
+/// position.</summary>
+/// <remarks>Prefill takes position after position as decode does, heads in parallel: the chunked form of the rule sums
+/// in another order and would give other bits.</remarks>
 internal sealed unsafe class DeltaNetLayer(DeltaNetSpec spec, DeltaNetWeights weights) : Layer
 {
     /// <inheritdoc/>

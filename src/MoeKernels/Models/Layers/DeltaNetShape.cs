@@ -5,8 +5,8 @@ using MoeKernels.Models.KvCache;
 namespace MoeKernels.Models.Layers;
 
 /// <summary>The sizes of a gated delta net as its kernels need them, and where a projected row keeps what.</summary>
-/// <remarks>A projected row has one part per key head: [q, k, values of its value heads, their gates]. The channels of the
-/// convolution are [all q, all k, all values].</remarks>
+/// <remarks>A projected row has one part per key head: [q, k, values of its value heads, their gates]. The channels of
+/// the convolution are [all q, all k, all values].</remarks>
 internal readonly struct DeltaNetShape(DeltaNetSpec spec)
 {
     public readonly int KeyHeads = spec.KeyHeads;

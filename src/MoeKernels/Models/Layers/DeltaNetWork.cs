@@ -3,8 +3,8 @@ using MoeKernels.Experts;
 
 namespace MoeKernels.Models.Layers;
 
-/// <summary>Turns projected betas and decays into factors, <c>σ(b)</c> and <c>exp(-exp(A_log) softplus(a + dt))</c>; one
-/// item a row.</summary>
+/// <summary>Turns projected betas and decays into factors, <c>σ(b)</c> and <c>exp(-exp(A_log) softplus(a + dt))</c>;
+/// one item a row.</summary>
 internal unsafe struct DeltaGateWork : IWork
 {
     /// <summary>[rows × key heads × (betas, decays)].</summary>
@@ -94,14 +94,14 @@ internal unsafe struct DeltaHeadWork : IWork
         int keyHead = head / Shape.HeadsPerKey;
         int queryOffset = Shape.QueryOffset(keyHead);
         int channel = keyHead * Shape.KeyDim;
+        int valueChannel = Shape.ValueChannels + (head * Shape.ValueDim);
         float* from = From + ((nint)head * Shape.KeyDim * Shape.PaddedValueDim);
         float* to = To + ((nint)head * Shape.KeyDim * Shape.PaddedValueDim);
         for (int row = 0; row < Rows; row++)
         {
             Convolve(row, queryOffset, channel, query, Shape.KeyDim, inputs);
             Convolve(row, queryOffset + Shape.KeyDim, Shape.KeyChannels + channel, key, Shape.KeyDim, inputs);
-            Convolve(
-                row, Shape.ValueOffset(head), Shape.ValueChannels + (head * Shape.ValueDim), value, Shape.ValueDim, inputs);
+            Convolve(row, Shape.ValueOffset(head), valueChannel, value, Shape.ValueDim, inputs);
             Normalize(query, 1 / MathF.Sqrt(Shape.KeyDim));
             Normalize(key, 1);
             nint gate = ((nint)row * Shape.ValueHeads) + head;

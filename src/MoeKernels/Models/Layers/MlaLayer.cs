@@ -57,7 +57,8 @@ internal sealed unsafe class MlaLayer(MlaSpec spec, MlaWeights weights) : Layer
         workspace.Release(mark);
     }
 
-    /// <summary>Computes the queries and the normalised latents with their shared keys, positions not yet applied.</summary>
+    /// <summary>Computes the queries and the normalised latents with their shared keys, positions not yet
+    /// applied.</summary>
     private void Project(ForwardContext context, float* x, float* queries, float* latents)
     {
         int rows = context.Batch.Rows;

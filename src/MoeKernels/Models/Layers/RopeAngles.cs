@@ -7,8 +7,8 @@ internal static unsafe class RopeAngles
     private const double HalfPi = 1.5707963267948966;
     private const double HalfPiTail = 6.123233995736766e-17;
 
-    /// <summary>Writes <c>scale cos(p f[i])</c>, then <c>scale sin(p f[i])</c>, the angles rounded to single precision as
-    /// in transformers.</summary>
+    /// <summary>Writes <c>scale cos(p f[i])</c>, then <c>scale sin(p f[i])</c>, the angles rounded to single precision
+    /// as in transformers.</summary>
     /// <param name="frequencies">Radians per position, [pairs].</param>
     /// <param name="position">p.</param>
     /// <param name="scale">The attention factor.</param>
@@ -24,7 +24,8 @@ internal static unsafe class RopeAngles
         }
     }
 
-    /// <summary>Sine and cosine in double precision, of fused multiply-adds only: the C library's depend on the machine.</summary>
+    /// <summary>Sine and cosine in double precision, of fused multiply-adds only: the C library's depend on the
+    /// machine.</summary>
     /// <remarks>The polynomials are those of fdlibm, for arguments up to π/4.</remarks>
     internal static (double Sin, double Cos) SinCos(double x)
     {

@@ -113,8 +113,9 @@ internal sealed unsafe class RopeTable : IDisposable
         int pairs = Dimensions / 2;
         Span<float> frequencies = new(target, pairs);
         RopeFrequencies.Compute(_spec, length, frequencies);
+        float scale = (float)_spec.AttentionFactor;
         for (int row = rows - 1; row >= 0; row--)
-            RopeAngles.Compute(frequencies, position + row, (float)_spec.AttentionFactor, target + ((long)row * Dimensions));
+            RopeAngles.Compute(frequencies, position + row, scale, target + ((long)row * Dimensions));
     }
 
     private NativeBuffer Block(int index)

@@ -10,7 +10,7 @@ internal sealed class RandomCheckpoint(JsonObject config, int seed) : IDisposabl
     private readonly Random _random = new(seed);
     private readonly TempFolder _folder = new();
     private readonly Dictionary<string, double[][]> _tensors = [];
-    private readonly HashSet<string> _vectors = [];
+    private readonly Dictionary<string, long[]> _shapes = [];
 
     public string Folder => _folder.Path;
 
@@ -28,7 +28,14 @@ internal sealed class RandomCheckpoint(JsonObject config, int seed) : IDisposabl
     public void Vector(string name, int length, double center)
     {
         _tensors[name] = [Random(length, 0.5, center)];
-        _vectors.Add(name);
+        _shapes.Add(name, [length]);
+    }
+
+    /// <summary>Adds a tensor of any shape; the reference sees one row.</summary>
+    public void Tensor(string name, long[] shape, double spread)
+    {
+        _tensors[name] = [Random((int)shape.Aggregate(1L, (product, extent) => product * extent), spread, 0)];
+        _shapes.Add(name, shape);
     }
 
     /// <summary>Adds <c>.weight</c> and <c>.bias</c>.</summary>
@@ -48,7 +55,7 @@ internal sealed class RandomCheckpoint(JsonObject config, int seed) : IDisposabl
         {
             if ((nameOnDisk is null ? name : nameOnDisk(name)) is not { } stored)
                 continue;
-            long[] shape = _vectors.Contains(name) ? [rows[0].Length] : [rows.Length, rows[0].Length];
+            long[] shape = _shapes.GetValueOrDefault(name, [rows.Length, rows[0].Length]);
             writer.Add(stored, shape, rows.SelectMany(row => row).Select(value => (float)value).ToArray());
         }
 
