@@ -8,16 +8,19 @@ internal static class AnswerPrinter
 {
     public const string Schema = "moe.generate/1";
 
-    /// <summary>Prints all updates and returns the whole text.</summary>
-    public static async Task<string> PrintAsync(
-        Terminal terminal, MoeSession session, string backend, IAsyncEnumerable<TokenUpdate> updates)
+    /// <summary>Prints all updates.</summary>
+    /// <param name="terminal">Where to.</param>
+    /// <param name="session">The session that answers.</param>
+    /// <param name="backend">Named in the JSON summary.</param>
+    /// <param name="updates">The answer.</param>
+    /// <param name="lead">Plain text to show before the answer, once there is one.</param>
+    public static async Task PrintAsync(
+        Terminal terminal, MoeSession session, string backend, IAsyncEnumerable<TokenUpdate> updates, string lead = "")
     {
-        var text = new System.Text.StringBuilder();
         var finish = FinishReason.None;
         await foreach (var update in updates.ConfigureAwait(false))
         {
             terminal.EndProgress();
-            text.Append(update.Text);
             finish = update.Finish;
             if (terminal.Json)
             {
@@ -31,12 +34,12 @@ internal static class AnswerPrinter
             }
             else
             {
-                terminal.Write(update.Text);
+                terminal.Write(lead + update.Text);
+                lead = string.Empty;
             }
         }
 
         Finish(terminal, session.LastStats, backend, finish);
-        return text.ToString();
     }
 
     private static void Finish(Terminal terminal, GenerationStats stats, string backend, FinishReason finish)

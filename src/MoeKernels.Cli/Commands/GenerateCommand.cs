@@ -36,14 +36,12 @@ internal static class GenerateCommand
                 .ConfigureAwait(false);
             terminal.Note(loaded.Backend.ToString());
             using var session = loaded.CreateSession();
-            if (!terminal.Json && !loaded.Info.IsEncoderDecoder)
-            {
-                terminal.Write(text);
-            }
-
             await AnswerPrinter.PrintAsync(
-                terminal, session, loaded.Backend.Actual,
-                session.GenerateAsync(text, options, cancellation)).ConfigureAwait(false);
+                terminal,
+                session,
+                loaded.Backend.Actual,
+                session.GenerateAsync(text, options, cancellation),
+                loaded.Info.IsEncoderDecoder ? string.Empty : text).ConfigureAwait(false);
             if (parsed.GetValue(stats))
             {
                 terminal.Note(AnswerPrinter.Describe(session.LastStats));

@@ -9,11 +9,26 @@ namespace MoeKernels.Cli.Commands;
 internal static class ModelArguments
 {
     /// <summary>A model folder; the sample model when left out.</summary>
-    public static Argument<string> OptionalModel() => new("model")
+    public static Argument<string> OptionalModel() => OptionalPath(
+        "model", "Model folder as downloaded; default: the sample model that comes with moe");
+
+    /// <summary>A path with the sample model as its default. A misspelt option is not taken for a path.</summary>
+    public static Argument<string> OptionalPath(string name, string description)
     {
-        Description = "Model folder as downloaded; default: the sample model that comes with moe",
-        DefaultValueFactory = _ => SampleData.Model,
-    };
+        var argument = new Argument<string>(name)
+        {
+            Description = description,
+            DefaultValueFactory = _ => SampleData.Model,
+        };
+        argument.Validators.Add(result =>
+        {
+            if (result.Tokens.Count > 0 && result.Tokens[0].Value.StartsWith('-'))
+            {
+                result.AddError($"Unknown option '{result.Tokens[0].Value}'.");
+            }
+        });
+        return argument;
+    }
 
     public static Option<int?> Context() => new("--ctx")
     {

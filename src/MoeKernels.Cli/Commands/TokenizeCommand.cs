@@ -12,11 +12,8 @@ internal static class TokenizeCommand
 
     public static Command Create()
     {
-        var path = new Argument<string>("path")
-        {
-            Description = "Model folder or tokenizer.json; default: the sample model that comes with moe",
-            DefaultValueFactory = _ => SampleData.Model,
-        };
+        var path = ModelArguments.OptionalPath(
+            "path", "Model folder or tokenizer.json; default: the sample model that comes with moe");
         var file = new Option<string?>("--file") { Description = "Text file" };
         var prompt = new Option<string?>("--prompt", "-p") { Description = "Text, @file or - for standard input" };
         var plain = new Option<bool>("--no-special") { Description = "Add no special tokens; leave them out when decoding" };
