@@ -7,14 +7,20 @@ using MoeKernels.Text;
 namespace MoeKernels;
 
 /// <summary>Everything of a model folder but its weights.</summary>
-internal sealed record ModelParts(ModelInfo Info, Tokenizer? Tokenizer, ChatTemplate? ChatTemplate, GenerationDefaults Defaults)
+/// <param name="Info">Summary.</param>
+/// <param name="Tokenizer">Null when the folder has none.</param>
+/// <param name="ChatTemplate">Read when first asked for: a template that cannot be read must not keep a model from
+/// completing text.</param>
+/// <param name="Defaults">Sampling defaults.</param>
+internal sealed record ModelParts(
+    ModelInfo Info, Tokenizer? Tokenizer, Lazy<ChatTemplate?> ChatTemplate, GenerationDefaults Defaults)
 {
     /// <summary>Reads description, tokenizer, template and generation defaults.</summary>
     public static ModelParts Read(string path, ModelFolder folder)
     {
         var info = ModelInspector.Inspect(folder, FamilyRegistry.Describe(folder.Config));
         var tokenizer = folder.FileOrNull("tokenizer.json") is null ? null : Tokenizer.Load(path);
-        return new ModelParts(info, tokenizer, ChatTemplate.Load(path), ReadDefaults(folder));
+        return new ModelParts(info, tokenizer, new(() => Text.ChatTemplate.Load(path)), ReadDefaults(folder));
     }
 
     private static GenerationDefaults ReadDefaults(ModelFolder folder)

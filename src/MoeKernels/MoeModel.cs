@@ -19,6 +19,7 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
 
     private readonly SessionModel _model;
     private readonly ModelLifetime _lifetime;
+    private readonly Lazy<ChatTemplate?> _chatTemplate;
     private int _disposed;
 
     private MoeModel(Transformer transformer, WorkerPool pool, ModelParts parts, MoeLoadOptions options)
@@ -30,7 +31,7 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         });
         Info = parts.Info;
         Tokenizer = parts.Tokenizer;
-        ChatTemplate = parts.ChatTemplate;
+        _chatTemplate = parts.ChatTemplate;
         Backend = new BackendInfo("auto", "cpu", KernelSets.Name, pool.Threads);
         _model = new SessionModel(
             transformer, pool, Tokenizer, parts.Defaults, ContextLength(options, Info), () => _lifetime.Lease());
@@ -49,8 +50,10 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     /// <summary>The folder's <c>tokenizer.json</c>; null when it has none.</summary>
     public Tokenizer? Tokenizer { get; }
 
-    /// <summary>The folder's chat template; null when it has none.</summary>
-    public ChatTemplate? ChatTemplate { get; }
+    /// <summary>The folder's chat template, read when first asked for; null when it has none.</summary>
+    /// <exception cref="MoeFormatException">The template is malformed.</exception>
+    /// <exception cref="MoeUnsupportedException">The template uses something this library does not do.</exception>
+    public ChatTemplate? ChatTemplate => _chatTemplate.Value;
 
     /// <summary>Loads a model folder.</summary>
     /// <param name="path">Folder with <c>config.json</c> and safetensors files.</param>

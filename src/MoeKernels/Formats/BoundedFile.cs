@@ -9,7 +9,7 @@ internal static class BoundedFile
     {
         try
         {
-            long length = new FileInfo(path).Length;
+            long length = FileLength.Of(path);
             if (length > maxBytes)
                 throw new MoeFormatException(path, null, $"{length} bytes exceed the limit of {maxBytes}");
 

@@ -101,7 +101,7 @@ public sealed class SafetensorsFile : IDisposable
         try
         {
             // Asked before opening: a pipe or device has length 0 here, and opening a pipe would wait for its writer.
-            length = new FileInfo(path).Length;
+            length = FileLength.Of(path);
             if (length < SafetensorsHeader.PrefixBytes)
                 throw new MoeFormatException(path, null, $"{length} bytes are too short for a safetensors file");
 

@@ -125,7 +125,7 @@ public sealed partial class ChatTemplate
 
     private static void CheckLength(string file)
     {
-        if (new FileInfo(file).Length > MaxFileLength)
+        if (FileLength.Of(file) > MaxFileLength)
             throw new MoeFormatException(file, null, $"the file is longer than {MaxFileLength} bytes");
     }
 

@@ -100,6 +100,24 @@ public class CommandTests
         Assert.Equal(Text + "\n", decoded.Output);
     }
 
+    [Fact]
+    public async Task Logits_OfAReferenceModel_WritesTheNamesOfTheReference()
+    {
+        string folder = RepositoryPaths.DataFile("models", "mixtral");
+        string ids = Path.Combine(folder, "golden.safetensors");
+        string output = Path.GetTempFileName();
+        var result = await MoeCommand.RunAsync(
+            "logits", folder, "--ids", ids, "--out", output, "--hidden", "--router", "--json");
+        Assert.Equal(0, result.ExitCode);
+        using var expected = MoeKernels.Formats.SafetensorsFile.Open(ids);
+        using var written = MoeKernels.Formats.SafetensorsFile.Open(output);
+        string[] inputs = ["input_ids", "greedy_ids", "greedy_min_gap"];
+        Assert.Equal(expected.Tensors.Keys.Except(inputs).Order(), written.Tensors.Keys.Order());
+        float[] logits = Read(expected), ours = Read(written);
+        Assert.All(logits.Zip(ours), pair => Assert.InRange(pair.Second - pair.First, -1e-3f, 1e-3f));
+        File.Delete(output);
+    }
+
     [Theory]
     [InlineData(2, "generate", "--nope")]
     [InlineData(2, "generate", "-t", "warm")]
@@ -119,5 +137,13 @@ public class CommandTests
         Assert.Empty(result.Output);
         Assert.Contains("moe: ", result.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+
+    private static float[] Read(MoeKernels.Formats.SafetensorsFile file)
+    {
+        var tensor = file.Tensors["logits"];
+        float[] values = new float[tensor.ElementCount];
+        file.Read(tensor, 0, System.Runtime.InteropServices.MemoryMarshal.AsBytes(values.AsSpan()));
+        return values;
     }
 }

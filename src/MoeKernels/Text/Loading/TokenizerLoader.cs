@@ -76,7 +76,7 @@ internal static class TokenizerLoader
     {
         try
         {
-            if (new FileInfo(file).Length > MaxBytes)
+            if (FileLength.Of(file) > MaxBytes)
                 throw new MoeFormatException(file, null, $"is larger than {MaxBytes >> 20} MiB");
             return File.ReadAllBytes(file);
         }
