@@ -111,7 +111,7 @@ internal static unsafe class GemmBlock
         }
     }
 
-    // Memory is silent while a panel is multiplied, so the hardware has no stream to follow: ask for the next panel now.
+    // Memory is silent while a panel is multiplied, so the hardware has no stream to follow: ask for the next one now.
     private static void PrefetchNext(in WeightMatrix w, int row, int column)
     {
         if (column >= w.Columns)
