@@ -30,8 +30,18 @@ internal static unsafe class GroupedGemm
     {
         Work work = new()
         {
-            Activation = activation, IsGateUp = true, Gate = gate, Main = up, GateBias = gateBias, MainBias = upBias,
-            Experts = experts, Offsets = offsets, X = xp, XStride = xStride, Y = a, YStride = aStride,
+            Activation = activation,
+            IsGateUp = true,
+            Gate = gate,
+            Main = up,
+            GateBias = gateBias,
+            MainBias = upBias,
+            Experts = experts,
+            Offsets = offsets,
+            X = xp,
+            XStride = xStride,
+            Y = a,
+            YStride = aStride,
         };
         pool.Run(ref work, work.Blocks());
     }
@@ -52,7 +62,13 @@ internal static unsafe class GroupedGemm
     {
         Work work = new()
         {
-            Main = down, MainBias = bias, Experts = experts, Offsets = offsets, X = a, XStride = aStride, Y = yp,
+            Main = down,
+            MainBias = bias,
+            Experts = experts,
+            Offsets = offsets,
+            X = a,
+            XStride = aStride,
+            Y = yp,
             YStride = yStride,
         };
         pool.Run(ref work, work.Blocks());

@@ -41,8 +41,16 @@ internal static unsafe partial class Linear
     {
         TransposedWork work = new()
         {
-            Weights = w, HeadStride = headStride, HeadRows = headRows, X = x, XStride = xStride,
-            XHeadStride = xHeadStride, TokenCount = tokens, Y = y, YStride = yStride, YHeadStride = yHeadStride,
+            Weights = w,
+            HeadStride = headStride,
+            HeadRows = headRows,
+            X = x,
+            XStride = xStride,
+            XHeadStride = xHeadStride,
+            TokenCount = tokens,
+            Y = y,
+            YStride = yStride,
+            YHeadStride = yHeadStride,
             ColumnBlocks = (w.Columns + ColumnBlock - 1) / ColumnBlock,
             TokenBlocks = (tokens + TokenBlock - 1) / TokenBlock,
         };

@@ -59,8 +59,16 @@ internal static unsafe partial class Linear
     {
         HeadsWork work = new()
         {
-            Weights = w, HeadStride = headStride, HeadRows = headRows, X = x, XStride = xStride,
-            XHeadStride = xHeadStride, Tokens = tokens, Y = y, YStride = yStride, YHeadStride = yHeadStride,
+            Weights = w,
+            HeadStride = headStride,
+            HeadRows = headRows,
+            X = x,
+            XStride = xStride,
+            XHeadStride = xHeadStride,
+            Tokens = tokens,
+            Y = y,
+            YStride = yStride,
+            YHeadStride = yHeadStride,
         };
         pool.Run(ref work, heads * GemmBlock.Count(headRows, tokens));
     }

@@ -23,7 +23,14 @@ internal static unsafe class Norms
     {
         NormWork work = new()
         {
-            X = x, XStride = xStride, Weight = weight, Offset = offset, Eps = eps, Y = y, YStride = yStride, N = n,
+            X = x,
+            XStride = xStride,
+            Weight = weight,
+            Offset = offset,
+            Eps = eps,
+            Y = y,
+            YStride = yStride,
+            N = n,
         };
         Run(pool, ref work, rows);
     }
@@ -35,8 +42,15 @@ internal static unsafe class Norms
     {
         NormWork work = new()
         {
-            X = x, XStride = xStride, Weight = weight, Eps = eps, Gate = gate, GateStride = gateStride, Y = y,
-            YStride = yStride, N = n,
+            X = x,
+            XStride = xStride,
+            Weight = weight,
+            Eps = eps,
+            Gate = gate,
+            GateStride = gateStride,
+            Y = y,
+            YStride = yStride,
+            N = n,
         };
         Run(pool, ref work, rows);
     }
@@ -58,8 +72,15 @@ internal static unsafe class Norms
     {
         NormWork work = new()
         {
-            IsLayer = true, X = x, XStride = xStride, Weight = weight, Bias = bias, Eps = eps, Y = y,
-            YStride = yStride, N = n,
+            IsLayer = true,
+            X = x,
+            XStride = xStride,
+            Weight = weight,
+            Bias = bias,
+            Eps = eps,
+            Y = y,
+            YStride = yStride,
+            N = n,
         };
         Run(pool, ref work, rows);
     }

@@ -17,9 +17,26 @@ public sealed unsafe class AllocationTests
         int* ranges = stackalloc int[] { 0, 0, 18, 19 };
         AttentionInput attention = new()
         {
-            Q = x.Pointer, QStride = 64, QHeadStride = 32, K = x.Pointer, KStride = 64, KHeadStride = 32,
-            V = x.Pointer, VStride = 64, VHeadStride = 32, Y = y.Pointer, YStride = 64, YHeadStride = 32, Rows = 2,
-            Heads = 2, KvHeads = 2, KeyDim = 32, ValueDim = 32, First = ranges, Last = ranges + 2, Scale = 1,
+            Q = x.Pointer,
+            QStride = 64,
+            QHeadStride = 32,
+            K = x.Pointer,
+            KStride = 64,
+            KHeadStride = 32,
+            V = x.Pointer,
+            VStride = 64,
+            VHeadStride = 32,
+            Y = y.Pointer,
+            YStride = 64,
+            YHeadStride = 32,
+            Rows = 2,
+            Heads = 2,
+            KvHeads = 2,
+            KeyDim = 32,
+            ValueDim = 32,
+            First = ranges,
+            Last = ranges + 2,
+            Scale = 1,
         };
         long before = 0;
         for (int round = 0; round < 3; round++)

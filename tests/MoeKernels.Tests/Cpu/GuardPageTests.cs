@@ -56,9 +56,23 @@ public sealed unsafe class GuardPageTests
             int first = 0, last = 69;
             AttentionInput input = new()
             {
-                Q = q.Pointer, QHeadStride = keyDim, K = k.Pointer, KStride = keyDim, V = v.Pointer,
-                VStride = valueDim, Y = y.Pointer, YHeadStride = valueDim, Rows = 1, Heads = 2, KvHeads = 1,
-                KeyDim = keyDim, ValueDim = valueDim, First = &first, Last = &last, Scale = 1, Bias = bias.Pointer,
+                Q = q.Pointer,
+                QHeadStride = keyDim,
+                K = k.Pointer,
+                KStride = keyDim,
+                V = v.Pointer,
+                VStride = valueDim,
+                Y = y.Pointer,
+                YHeadStride = valueDim,
+                Rows = 1,
+                Heads = 2,
+                KvHeads = 1,
+                KeyDim = keyDim,
+                ValueDim = valueDim,
+                First = &first,
+                Last = &last,
+                Scale = 1,
+                Bias = bias.Pointer,
                 BiasHeadStride = 70,
             };
             CpuTests.AtEveryLevel(level => Attention.Forward(pool, input));
