@@ -3,7 +3,8 @@ using MoeKernels.Models.KvCache;
 
 namespace MoeKernels.Tests.Models;
 
-/// <summary>The scratch memory a description declares is what its layers take at most: memory plans rest on it.</summary>
+/// <summary>The scratch memory a description declares is what its layers take at most: memory plans rest on
+/// it.</summary>
 public sealed class WorkspaceTests
 {
     [Theory]

@@ -7,7 +7,8 @@ namespace MoeKernels.Models.Execution;
 /// position, and on request the residual streams and what the routers did.</summary>
 /// <remarks>
 /// Names and shapes are those of the reference outputs: <c>logits</c> [B, T, vocabulary],
-/// <c>hidden.{i}</c> [B, T, hidden] with <c>encoder.</c> or <c>decoder.</c> in front for encoder-decoder models, <c>router.{module}.*</c> [B·T, ...].
+/// <c>hidden.{i}</c> [B, T, hidden] with <c>encoder.</c> or <c>decoder.</c> in front for encoder-decoder models,
+/// <c>router.{module}.*</c> [B·T, ...].
 /// </remarks>
 internal sealed class ForwardRecorder : IForwardTrace
 {

@@ -67,7 +67,8 @@ internal sealed class EncoderDecoderConfig
     /// <exception cref="MoeFormatException">The id is outside the vocabulary.</exception>
     public int? Token(string key) => Keys.InRange(0, Vocabulary - 1, key);
 
-    /// <summary>The non-linearity, ReLU where the key is absent; <c>gated-gelu</c> is the gated tanh GELU of T5 1.1.</summary>
+    /// <summary>The non-linearity, ReLU where the key is absent; <c>gated-gelu</c> is the gated tanh GELU of T5
+    /// 1.1.</summary>
     /// <exception cref="MoeUnsupportedException">The function is none of SiLU, ReLU and GELU.</exception>
     public Activation ActivationOf(string key) => Keys.StringOr("relu", key) switch
     {

@@ -2,7 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace MoeKernels.Models.KvCache;
 
-/// <summary>How many tokens of a sequence up to each position are not padding, for positions that skip padding.</summary>
+/// <summary>How many tokens of a sequence up to each position are not padding, for positions that skip
+/// padding.</summary>
 /// <param name="contextLength">Most positions.</param>
 internal sealed class TokenOrdinals(int contextLength) : LayerState
 {

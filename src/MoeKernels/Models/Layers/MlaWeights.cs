@@ -3,7 +3,8 @@ namespace MoeKernels.Models.Layers;
 /// <summary>The weights of an MLA layer.</summary>
 internal sealed class MlaWeights
 {
-    /// <summary>From the layer's input to the queries, or to their low rank when <see cref="QueryUp"/> is there.</summary>
+    /// <summary>From the layer's input to the queries, or to their low rank when <see cref="QueryUp"/> is
+    /// there.</summary>
     public required LinearWeights Query { get; init; }
 
     /// <summary>Over the low rank; null with a direct query projection.</summary>

@@ -43,7 +43,9 @@ internal sealed unsafe class SinusoidalPositions : IStateful
         int* ordinals = context.Workspace.TakeInts(tokens.Length);
         foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
         {
-            TokenOrdinals known = sequence.Mask is null ? (TokenOrdinals)sequence.State[StateIndex] : new(sequence.Rows);
+            TokenOrdinals known = sequence.Mask is null
+                ? (TokenOrdinals)sequence.State[StateIndex]
+                : new(sequence.Rows);
             for (int i = 0; i < sequence.Rows; i++)
             {
                 int row = sequence.FirstRow + i;

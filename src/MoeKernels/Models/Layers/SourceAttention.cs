@@ -21,7 +21,8 @@ internal static unsafe class SourceAttention
 
     /// <summary>Computes every row of <paramref name="input"/> over the visible positions of a source.</summary>
     /// <param name="context">Threads and scratch memory.</param>
-    /// <param name="input">Queries, the source's keys and values, the output, their shapes; the rest is set here.</param>
+    /// <param name="input">Queries, the source's keys and values, the output, their shapes; the rest is set
+    /// here.</param>
     /// <param name="mask">The source's length and visible positions.</param>
     /// <param name="bias">Null for none; row i of the input is then position i of the source.</param>
     public static void Forward(

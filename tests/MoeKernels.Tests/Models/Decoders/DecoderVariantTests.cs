@@ -7,7 +7,8 @@ using MoeKernels.Tests.Models.EncoderDecoder;
 
 namespace MoeKernels.Tests.Models.Decoders;
 
-/// <summary>Standard decoders of other shapes and switches than the reference files, against a scalar reference.</summary>
+/// <summary>Standard decoders of other shapes and switches than the reference files, against a scalar
+/// reference.</summary>
 public sealed class DecoderVariantTests
 {
     private const string Sizes =

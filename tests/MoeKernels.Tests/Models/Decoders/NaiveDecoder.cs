@@ -4,7 +4,8 @@ using static MoeKernels.Tests.Models.Decoders.NaiveMath;
 
 namespace MoeKernels.Tests.Models.Decoders;
 
-/// <summary>Llama, Mixtral, Qwen2-MoE, Qwen3-MoE, OLMoE, GLM-4.5 and MiniMax-M2 in double precision, one token after the
+/// <summary>Llama, Mixtral, Qwen2-MoE, Qwen3-MoE, OLMoE, GLM-4.5 and MiniMax-M2 in double precision, one token after
+/// the
 /// other, every switch read from the config as the family's reference class reads it.</summary>
 internal sealed class NaiveDecoder(RandomCheckpoint weights, RopeSpec rope)
 {

@@ -2,14 +2,16 @@ using System.Text.Json.Nodes;
 
 namespace MoeKernels.Tests.Models.EncoderDecoder;
 
-/// <summary>Switch Transformers of other sizes and switches than the reference folders, by a scalar reference.</summary>
+/// <summary>Switch Transformers of other sizes and switches than the reference folders, by a scalar
+/// reference.</summary>
 public class SwitchVariantTests
 {
     private const string Base = """
         {
           "model_type": "switch_transformers", "d_model": 20, "d_kv": 6, "d_ff": 28, "num_heads": 3, "vocab_size": 40,
           "num_layers": 3, "num_decoder_layers": 2, "encoder_sparse_step": 2, "decoder_sparse_step": 1,
-          "num_experts": 5, "expert_capacity": 64, "relative_attention_num_buckets": 8, "relative_attention_max_distance": 20,
+          "num_experts": 5, "expert_capacity": 64, "relative_attention_num_buckets": 8,
+          "relative_attention_max_distance": 20,
           "layer_norm_epsilon": 1e-6, "dense_act_fn": "relu", "router_bias": false, "tie_word_embeddings": true,
           "pad_token_id": 0, "decoder_start_token_id": 0
         }
