@@ -19,7 +19,8 @@ public sealed unsafe class MlaLayerTests
     {
         const int UpRows = Heads * (Nope + Value);
         Random random = new(blockRows);
-        byte[] codes = [.. Enumerable.Range(0, UpRows * Rank).Select(_ => (byte)(random.Next(0x60) | random.Next(2) << 7))];
+        byte[] codes = [.. Enumerable.Range(0, UpRows * Rank)
+            .Select(_ => (byte)(random.Next(0x60) | (random.Next(2) << 7)))];
         int scaleColumns = (Rank + blockColumns - 1) / blockColumns;
         using NativeFloats scales = new(Values(random, (UpRows + blockRows - 1) / blockRows * scaleColumns));
         using NativeFloats widened = new(codes.Length);
