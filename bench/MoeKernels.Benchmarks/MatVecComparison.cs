@@ -10,6 +10,8 @@ internal static unsafe class MatVecComparison
 
     public static void Run(BenchmarkRun run)
     {
+        using (DecodeComparison decode = new())
+            decode.Run(run);
         foreach ((int rows, int columns) in new[] { (768, 2048), (2048, 768), (14336, 4096) })
         {
             using RotatingMatrices matrices = new(WeightFormat.BF16, rows, columns);
