@@ -30,5 +30,5 @@ switch ($Target) {
     'Bench' { Invoke-Dotnet run --project $bench -c Release }
     'Pack' { Invoke-Dotnet pack $solution -c $Configuration -o $artifacts }
     'Format' { Invoke-Dotnet format $solution --verify-no-changes }
-    'Publish' { Invoke-Dotnet publish $cli -c $Configuration -r linux-x64 -p:PublishAot=true -o ([System.IO.Path]::Combine($artifacts, 'aot')) }
+    'Publish' { Invoke-Dotnet publish $cli -c $Configuration -r linux-x64 -p:PublishAot=true -p:NuGetLockFilePath=obj/publish.lock.json -o ([System.IO.Path]::Combine($artifacts, 'aot')) }
 }

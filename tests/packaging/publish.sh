@@ -21,10 +21,20 @@ smoke() {
     fi
 }
 
-dotnet publish "$repo/src/MoeKernels.Cli" -c Release -r linux-x64 -p:PublishAot=true -o "$out/aot"
+# The lock files hold no runtime-specific section: publishing must not rewrite them.
+publish() {
+    dotnet publish "$repo/src/MoeKernels.Cli" -c Release -r linux-x64 -p:NuGetLockFilePath=obj/publish.lock.json "$@"
+}
+
+publish -p:PublishAot=true -o "$out/aot"
 smoke "$out/aot/moe"
-dotnet publish "$repo/src/MoeKernels.Cli" -c Release -r linux-x64 --self-contained \
-    -p:PublishSingleFile=true -p:PublishTrimmed=true -o "$out/trimmed"
+publish --self-contained -p:PublishSingleFile=true -p:PublishTrimmed=true -o "$out/trimmed"
 smoke "$out/trimmed/moe"
 [ "$("$out/aot/moe" generate -p "It was a" -n 12 -t 0 -q)" = "$("$out/trimmed/moe" generate -p "It was a" -n 12 -t 0 -q)" ] ||
     { echo "the two builds write different texts"; exit 1; }
+
+# The tool package, installed as a user installs it.
+dotnet pack "$repo/src/MoeKernels.Cli" -c Release -o "$out/packages"
+dotnet pack "$repo/src/MoeKernels" -c Release -o "$out/packages"
+dotnet tool install MoeKernels.Cli --tool-path "$out/tool" --add-source "$out/packages"
+"$out/tool/moe" generate -p "It was a" -n 4 -t 0 -q
