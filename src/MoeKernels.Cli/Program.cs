@@ -19,7 +19,7 @@ var root = new RootCommand("Run, compress and measure Mixture-of-Experts models.
 };
 root.SetAction(_ =>
 {
-    Console.Error.WriteLine("moe: say what to do, for example: moe generate -p \"Once upon a time\" (moe --help lists all)");
+    Console.Error.WriteLine("moe: say what to do, for example moe generate -p \"Once upon a time\"; --help lists all");
     return ExitCodes.Usage;
 });
 var parsed = root.Parse(args);
@@ -33,4 +33,4 @@ if (parsed.Errors.Count > 0)
     return ExitCodes.Usage;
 }
 
-return await parsed.InvokeAsync().ConfigureAwait(false);
+return await parsed.InvokeAsync();

@@ -23,7 +23,7 @@ public sealed record MoeLoadOptions
     /// <summary>Precision of the rotary frequencies.</summary>
     public RotaryPrecision Rotary { get; init; }
 
-    /// <summary>Whether all weights are read before loading returns. Otherwise the operating system reads them when they
-    /// are first used: loading is instant and the first tokens are slow.</summary>
+    /// <summary>Whether all weights are read before loading returns. Otherwise the operating system reads them when
+    /// they are first used: loading is instant and the first tokens are slow.</summary>
     public bool ReadAhead { get; init; } = true;
 }

@@ -60,8 +60,10 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     /// <param name="options">Context length, threads.</param>
     /// <param name="progress">Told the bytes read.</param>
     /// <param name="cancellationToken">Checked every 64 MiB and between layers; nothing stays behind.</param>
-    /// <exception cref="MoeFormatException">A file is missing, damaged or contradicts another; names file and tensor or key.</exception>
-    /// <exception cref="MoeUnsupportedException">The model needs something this library does not do; names it.</exception>
+    /// <exception cref="MoeFormatException">A file is missing, damaged or contradicts another; names file and tensor or
+    /// key.</exception>
+    /// <exception cref="MoeUnsupportedException">The model needs something this library does not do; names
+    /// it.</exception>
     /// <exception cref="MoeOutOfMemoryException">The memory is not there.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static async Task<MoeModel> LoadAsync(

@@ -13,7 +13,8 @@ string script = Path.GetFullPath(args[0]);
 Parser.ParseFile(script, out _, out ParseError[] errors);
 foreach (var error in errors)
 {
-    Console.Error.WriteLine($"{script}:{error.Extent.StartLineNumber}:{error.Extent.StartColumnNumber} {error.Message}");
+    var place = error.Extent;
+    Console.Error.WriteLine($"{script}:{place.StartLineNumber}:{place.StartColumnNumber} {error.Message}");
 }
 
 if (errors.Length > 0)

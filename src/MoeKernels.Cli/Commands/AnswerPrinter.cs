@@ -3,7 +3,8 @@ using MoeKernels.Generation;
 
 namespace MoeKernels.Cli.Commands;
 
-/// <summary>Shows an answer as it is produced: plain text, or JSON lines of type token, then one of type done.</summary>
+/// <summary>Shows an answer as it is produced: plain text, or JSON lines of type token, then one of type
+/// done.</summary>
 internal static class AnswerPrinter
 {
     public const string Schema = "moe.generate/1";
@@ -18,7 +19,7 @@ internal static class AnswerPrinter
         Terminal terminal, MoeSession session, string backend, IAsyncEnumerable<TokenUpdate> updates, string lead = "")
     {
         var finish = FinishReason.None;
-        await foreach (var update in updates.ConfigureAwait(false))
+        await foreach (var update in updates)
         {
             terminal.EndProgress();
             finish = update.Finish;

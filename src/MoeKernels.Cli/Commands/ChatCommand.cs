@@ -11,18 +11,23 @@ internal static class ChatCommand
     {
         var model = ModelArguments.OptionalModel();
         var system = new Option<string?>("--system") { Description = "System message" };
-        var prompt = new Option<string?>("--prompt", "-p") { Description = "One message, then leave; @file or - for standard input" };
+        var prompt = new Option<string?>("--prompt", "-p")
+        {
+            Description = "One message, then leave; @file or - for standard input",
+        };
         var context = ModelArguments.Context();
         var threads = ModelArguments.Threads();
         var stats = new Option<bool>("--stats") { Description = "Print tokens and speed to stderr after each answer" };
         var sampling = new SamplingOptions();
-        var command = new Command("chat", "Interactive conversation") { model, system, prompt, context, threads, stats };
+        var command = new Command("chat", "Interactive conversation")
+        {
+            model, system, prompt, context, threads, stats,
+        };
         sampling.AddTo(command);
         command.SetWork(async (parsed, terminal, cancellation) =>
         {
             using var loaded = await ModelArguments.LoadAsync(
-                parsed.GetValue(model)!, terminal, parsed.GetValue(context), parsed.GetValue(threads), cancellation)
-                .ConfigureAwait(false);
+                parsed.GetValue(model)!, terminal, parsed.GetValue(context), parsed.GetValue(threads), cancellation);
             terminal.Note(loaded.Backend.ToString());
             using var chat = loaded.CreateChat();
             var conversation = new Conversation(
@@ -34,12 +39,12 @@ internal static class ChatCommand
 
             if (parsed.GetValue(prompt) is { } single)
             {
-                string text = await ModelArguments.ReadTextAsync(single, cancellation).ConfigureAwait(false);
-                await conversation.AnswerAsync(text, cancellation).ConfigureAwait(false);
+                string text = await ModelArguments.ReadTextAsync(single, cancellation);
+                await conversation.AnswerAsync(text, cancellation);
             }
             else
             {
-                await conversation.RunAsync(cancellation).ConfigureAwait(false);
+                await conversation.RunAsync(cancellation);
             }
 
             return ExitCodes.Done;
@@ -58,23 +63,23 @@ internal static class ChatCommand
             {
                 if (!Console.IsInputRedirected)
                 {
-                    await Console.Error.WriteAsync("> ").ConfigureAwait(false);
+                    await Console.Error.WriteAsync("> ");
                 }
 
-                string? line = await Console.In.ReadLineAsync(cancellation).ConfigureAwait(false);
+                string? line = await Console.In.ReadLineAsync(cancellation);
                 if (string.IsNullOrEmpty(line))
                 {
                     return;
                 }
 
-                await AnswerAsync(line, cancellation).ConfigureAwait(false);
+                await AnswerAsync(line, cancellation);
             }
         }
 
         public async Task AnswerAsync(string text, CancellationToken cancellation)
         {
             await AnswerPrinter.PrintAsync(
-                terminal, chat.Session, backend, chat.SendAsync(text, options, cancellation)).ConfigureAwait(false);
+                terminal, chat.Session, backend, chat.SendAsync(text, options, cancellation));
             if (stats)
             {
                 terminal.Note(AnswerPrinter.Describe(chat.Session.LastStats));

@@ -33,12 +33,12 @@ internal static class CommonOptions
             try
             {
                 CheckDevice(parsed.GetValue(Device)!);
-                return await work(parsed, terminal, cancellation).ConfigureAwait(false);
+                return await work(parsed, terminal, cancellation);
             }
             catch (Exception exception) when (ExitCode(exception) is { } code)
             {
                 terminal.EndProgress();
-                await Console.Error.WriteLineAsync(Message(exception)).ConfigureAwait(false);
+                await Console.Error.WriteLineAsync(Message(exception));
                 return code;
             }
         });

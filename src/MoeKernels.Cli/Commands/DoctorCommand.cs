@@ -12,15 +12,21 @@ internal static class DoctorCommand
 
     public static Command Create()
     {
-        var model = new Option<string?>("--model") { Description = "Also load this model and compare prefill with decode" };
-        var require = new Option<string?>("--require") { Description = "Fail unless this device is there: cpu or cuda" };
+        var model = new Option<string?>("--model")
+        {
+            Description = "Also load this model and compare prefill with decode",
+        };
+        var require = new Option<string?>("--require")
+        {
+            Description = "Fail unless this device is there: cpu or cuda",
+        };
         var command = new Command("doctor", "Check the processor, its kernels and memory") { model, require };
         command.SetWork(async (parsed, terminal, cancellation) =>
         {
             List<HealthCheck> checks = [.. Doctor.CheckMachine()];
             if (parsed.GetValue(model) is { } path)
             {
-                checks.Add(await CheckModelAsync(path, terminal, cancellation).ConfigureAwait(false));
+                checks.Add(await CheckModelAsync(path, terminal, cancellation));
             }
 
             Write(terminal, checks);
@@ -35,9 +41,10 @@ internal static class DoctorCommand
     }
 
     /// <summary>The logits after a text must be the same bits whether it is read at once or token by token.</summary>
-    private static async Task<HealthCheck> CheckModelAsync(string path, Terminal terminal, CancellationToken cancellation)
+    private static async Task<HealthCheck> CheckModelAsync(
+        string path, Terminal terminal, CancellationToken cancellation)
     {
-        using var model = await ModelArguments.LoadAsync(path, terminal, null, 0, cancellation).ConfigureAwait(false);
+        using var model = await ModelArguments.LoadAsync(path, terminal, null, 0, cancellation);
         int[] tokens = model.Tokenizer is { } tokenizer
             ? [.. tokenizer.Encode(ProbeText).Ids]
             : [.. Enumerable.Range(0, Math.Min(16, model.Info.Vocabulary))];

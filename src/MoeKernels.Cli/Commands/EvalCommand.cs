@@ -17,7 +17,10 @@ internal static class EvalCommand
             Description = "Text files; default: the small book that comes with moe",
             AllowMultipleArgumentsPerToken = true,
         };
-        var reference = new Option<string?>("--ref") { Description = "Model folder to compare with: adds the KL divergence" };
+        var reference = new Option<string?>("--ref")
+        {
+            Description = "Model folder to compare with: adds the KL divergence",
+        };
         var window = new Option<int>("--window")
         {
             Description = "Tokens per window",
@@ -31,12 +34,12 @@ internal static class EvalCommand
         };
         command.SetWork(async (parsed, terminal, cancellation) =>
         {
-            string[] contents = await ReadAsync(parsed.GetValue(texts) ?? [], cancellation).ConfigureAwait(false);
+            string[] contents = await ReadAsync(parsed.GetValue(texts) ?? [], cancellation);
             int workers = parsed.GetValue(threads);
             using var loaded = await ModelArguments.LoadAsync(
-                parsed.GetValue(model)!, terminal, null, workers, cancellation).ConfigureAwait(false);
+                parsed.GetValue(model)!, terminal, null, workers, cancellation);
             using var compared = parsed.GetValue(reference) is { } other
-                ? await ModelArguments.LoadAsync(other, terminal, null, workers, cancellation).ConfigureAwait(false)
+                ? await ModelArguments.LoadAsync(other, terminal, null, workers, cancellation)
                 : null;
             var options = new EvaluationOptions
             {
@@ -45,7 +48,7 @@ internal static class EvalCommand
             };
             var progress = new LineProgress<EvaluationProgress>(
                 terminal, step => $"window {step.Window} of {step.Windows}, nll {step.Nll:F4}");
-            var result = await loaded.EvaluateAsync(contents, options, compared, progress, cancellation).ConfigureAwait(false);
+            var result = await loaded.EvaluateAsync(contents, options, compared, progress, cancellation);
             terminal.EndProgress();
             Write(terminal, result);
             return ExitCodes.Done;
@@ -59,7 +62,7 @@ internal static class EvalCommand
         string[] paths = files.Length == 0
             ? [SampleData.Book]
             : [.. files.OrderBy(file => Path.GetFileName(file), StringComparer.Ordinal)];
-        return await Task.WhenAll(paths.Select(path => File.ReadAllTextAsync(path, cancellation))).ConfigureAwait(false);
+        return await Task.WhenAll(paths.Select(path => File.ReadAllTextAsync(path, cancellation)));
     }
 
     private static void Write(Terminal terminal, EvaluationResult result)

@@ -25,15 +25,14 @@ internal static class GenerateCommand
         sampling.AddTo(command);
         command.SetWork(async (parsed, terminal, cancellation) =>
         {
-            string text = await ModelArguments.ReadTextAsync(parsed.GetValue(prompt)!, cancellation).ConfigureAwait(false);
+            string text = await ModelArguments.ReadTextAsync(parsed.GetValue(prompt)!, cancellation);
             var options = sampling.Read(parsed) with
             {
                 PrefillProgress = new LineProgress<PrefillProgress>(
                     terminal, step => $"reading {step.Done} of {step.Total} prompt tokens"),
             };
             using var loaded = await ModelArguments.LoadAsync(
-                parsed.GetValue(model)!, terminal, parsed.GetValue(context), parsed.GetValue(threads), cancellation)
-                .ConfigureAwait(false);
+                parsed.GetValue(model)!, terminal, parsed.GetValue(context), parsed.GetValue(threads), cancellation);
             terminal.Note(loaded.Backend.ToString());
             using var session = loaded.CreateSession();
             await AnswerPrinter.PrintAsync(
@@ -41,7 +40,7 @@ internal static class GenerateCommand
                 session,
                 loaded.Backend.Actual,
                 session.GenerateAsync(text, options, cancellation),
-                loaded.Info.IsEncoderDecoder ? string.Empty : text).ConfigureAwait(false);
+                loaded.Info.IsEncoderDecoder ? string.Empty : text);
             if (parsed.GetValue(stats))
             {
                 terminal.Note(AnswerPrinter.Describe(session.LastStats));

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.IO.Enumeration;
+using System.Text.Json;
 using MoeKernels.Cli.Output;
 using MoeKernels.Planning;
 
@@ -27,7 +28,8 @@ internal static class InspectCommand
             TensorSummary[] listed =
             [
                 .. info.Tensors.Where(
-                    tensor => pattern is not null && FileSystemName.MatchesSimpleExpression(pattern, tensor.Name, false)),
+                    tensor => pattern is not null
+                        && FileSystemName.MatchesSimpleExpression(pattern, tensor.Name, ignoreCase: false)),
             ];
             if (terminal.Json)
             {
@@ -82,7 +84,22 @@ internal static class InspectCommand
         }
     }
 
-    private static void WriteJson(Terminal terminal, ModelInfo info, TensorSummary[] listed) => terminal.WriteJson(json =>
+    private static void WriteJson(Terminal terminal, ModelInfo info, TensorSummary[] listed)
+    {
+        terminal.WriteJson(json =>
+        {
+            WriteSummary(json, info);
+            json.WriteStartArray("tensors");
+            foreach (var tensor in listed)
+            {
+                WriteTensor(json, tensor);
+            }
+
+            json.WriteEndArray();
+        });
+    }
+
+    private static void WriteSummary(Utf8JsonWriter json, ModelInfo info)
     {
         json.WriteString("schema", Schema);
         json.WriteString("path", info.Path);
@@ -116,24 +133,22 @@ internal static class InspectCommand
         }
 
         json.WriteEndArray();
-        json.WriteStartArray("tensors");
-        foreach (var tensor in listed)
-        {
-            json.WriteStartObject();
-            json.WriteString("name", tensor.Name);
-            json.WriteString("type", tensor.Type.ToString());
-            json.WriteStartArray("shape");
-            foreach (long extent in tensor.Shape)
-            {
-                json.WriteNumberValue(extent);
-            }
+    }
 
-            json.WriteEndArray();
-            json.WriteNumber("bytes", tensor.Bytes);
-            json.WriteString("role", tensor.Role.ToString());
-            json.WriteEndObject();
+    private static void WriteTensor(Utf8JsonWriter json, TensorSummary tensor)
+    {
+        json.WriteStartObject();
+        json.WriteString("name", tensor.Name);
+        json.WriteString("type", tensor.Type.ToString());
+        json.WriteStartArray("shape");
+        foreach (long extent in tensor.Shape)
+        {
+            json.WriteNumberValue(extent);
         }
 
         json.WriteEndArray();
-    });
+        json.WriteNumber("bytes", tensor.Bytes);
+        json.WriteString("role", tensor.Role.ToString());
+        json.WriteEndObject();
+    }
 }

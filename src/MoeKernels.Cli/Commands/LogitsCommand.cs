@@ -6,7 +6,8 @@ using MoeKernels.Planning;
 
 namespace MoeKernels.Cli.Commands;
 
-/// <summary><c>moe logits MODEL --ids FILE --out FILE</c>: one forward call, recorded for comparison with other engines.</summary>
+/// <summary><c>moe logits MODEL --ids FILE --out FILE</c>: one forward call, recorded for comparison with other
+/// engines.</summary>
 internal static class LogitsCommand
 {
     private const string Schema = "moe.logits/1";
@@ -16,7 +17,8 @@ internal static class LogitsCommand
         var model = new Argument<string>("model") { Description = "Model folder" };
         var ids = new Option<string>("--ids")
         {
-            Description = "Safetensors file with input_ids, and attention_mask and decoder_input_ids where the model has them",
+            Description = "Safetensors file with input_ids, and attention_mask and decoder_input_ids "
+                + "where the model has them",
             Required = true,
         };
         var output = new Option<string>("--out") { Description = "Safetensors file to write", Required = true };
@@ -24,8 +26,8 @@ internal static class LogitsCommand
         var router = new Option<bool>("--router") { Description = "Also write what the routers did" };
         var rotary = new Option<string>("--rotary")
         {
-            Description = "Rotary frequencies: fp32, bf16 (a model that was cast as a whole), or auto: bf16 for folders that "
-                + "transformers 5 or later saved, whose reference outputs come from such models",
+            Description = "Rotary frequencies: fp32, bf16 (a model that was cast as a whole), or auto: bf16 for "
+                + "folders that transformers 5 or later saved, whose reference outputs come from such models",
             DefaultValueFactory = _ => "auto",
         };
         rotary.AcceptOnlyFromAmong("auto", "fp32", "bf16");
@@ -48,9 +50,9 @@ internal static class LogitsCommand
                 terminal.Note("Rotary frequencies are rounded to bf16; --rotary fp32 keeps them exact.");
             }
 
-            using var loaded = await ModelArguments.LoadAsync(folder, terminal, options, cancellation).ConfigureAwait(false);
+            using var loaded = await ModelArguments.LoadAsync(folder, terminal, options, cancellation);
             var tensors = await loaded.RecordAsync(
-                input, parsed.GetValue(hidden), parsed.GetValue(router), cancellation).ConfigureAwait(false);
+                input, parsed.GetValue(hidden), parsed.GetValue(router), cancellation);
             var writer = new SafetensorsWriter();
             foreach (var tensor in tensors)
             {

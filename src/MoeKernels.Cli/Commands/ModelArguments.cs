@@ -58,7 +58,7 @@ internal static class ModelArguments
     {
         var progress = new LineProgress<Formats.LoadProgress>(
             terminal, step => $"loading {Units.Bytes(step.BytesRead)} of {Units.Bytes(step.BytesTotal)}");
-        var model = await MoeModel.LoadAsync(path, options, progress, cancellation).ConfigureAwait(false);
+        var model = await MoeModel.LoadAsync(path, options, progress, cancellation);
         terminal.EndProgress();
         return model;
     }
@@ -66,8 +66,8 @@ internal static class ModelArguments
     /// <summary>Text given as it is, as <c>@file</c>, or as <c>-</c> for standard input.</summary>
     public static async Task<string> ReadTextAsync(string value, CancellationToken cancellation) => value switch
     {
-        "-" => await Console.In.ReadToEndAsync(cancellation).ConfigureAwait(false),
-        ['@', .. var file] => await File.ReadAllTextAsync(file, cancellation).ConfigureAwait(false),
+        "-" => await Console.In.ReadToEndAsync(cancellation),
+        ['@', .. var file] => await File.ReadAllTextAsync(file, cancellation),
         _ => value,
     };
 

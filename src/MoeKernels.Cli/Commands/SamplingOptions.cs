@@ -12,18 +12,29 @@ internal sealed class SamplingOptions
 
     private readonly Option<int?> _topK = new("--top-k") { Description = "Keep the k most likely tokens" };
     private readonly Option<float?> _topP = ModelArguments.Number("--top-p", "Keep the fewest tokens that reach p");
-    private readonly Option<float?> _minP = ModelArguments.Number("--min-p", "Keep tokens at least this likely, relative to the best");
+    private readonly Option<float?> _minP =
+        ModelArguments.Number("--min-p", "Keep tokens at least this likely, relative to the best");
+
     private readonly Option<float?> _penalty =
         ModelArguments.Number("--repetition-penalty", "Above 1: make tokens already seen less likely");
 
-    private readonly Option<int?> _seed = new("--seed") { Description = "Repeat the same text; default: a new one each time" };
-    private readonly Option<string[]> _stop = new("--stop") { Description = "Text that ends the answer; may be repeated" };
+    private readonly Option<int?> _seed = new("--seed")
+    {
+        Description = "Repeat the same text; default: a new one each time",
+    };
+
+    private readonly Option<string[]> _stop = new("--stop")
+    {
+        Description = "Text that ends the answer; may be repeated",
+    };
+
     private readonly Option<bool> _ignoreEnd = new("--ignore-eos") { Description = "Go on past the end of the text" };
 
     public void AddTo(Command command)
     {
         _temperature.Aliases.Add("-t");
-        foreach (Option option in (Option[])[_count, _temperature, _topK, _topP, _minP, _penalty, _seed, _stop, _ignoreEnd])
+        Option[] all = [_count, _temperature, _topK, _topP, _minP, _penalty, _seed, _stop, _ignoreEnd];
+        foreach (Option option in all)
         {
             command.Options.Add(option);
         }

@@ -16,12 +16,15 @@ internal static class TokenizeCommand
             "path", "Model folder or tokenizer.json; default: the sample model that comes with moe");
         var file = new Option<string?>("--file") { Description = "Text file" };
         var prompt = new Option<string?>("--prompt", "-p") { Description = "Text, @file or - for standard input" };
-        var plain = new Option<bool>("--no-special") { Description = "Add no special tokens; leave them out when decoding" };
+        var plain = new Option<bool>("--no-special")
+        {
+            Description = "Add no special tokens; leave them out when decoding",
+        };
         var decode = new Option<bool>("--decode") { Description = "The input is token ids; print their text" };
         var command = new Command("tokenize", "Text to tokens and back") { path, file, prompt, plain, decode };
         command.SetWork(async (parsed, terminal, cancellation) =>
         {
-            string text = await ReadAsync(parsed.GetValue(file), parsed.GetValue(prompt), cancellation).ConfigureAwait(false);
+            string text = await ReadAsync(parsed.GetValue(file), parsed.GetValue(prompt), cancellation);
             var tokenizer = Tokenizer.Load(parsed.GetValue(path)!);
             if (parsed.GetValue(decode))
             {
@@ -37,13 +40,14 @@ internal static class TokenizeCommand
         return command;
     }
 
-    private static Task<string> ReadAsync(string? file, string? prompt, CancellationToken cancellation) => (file, prompt) switch
-    {
-        ({ } path, null) => File.ReadAllTextAsync(path, cancellation),
-        (null, { } text) => ModelArguments.ReadTextAsync(text, cancellation),
-        (null, null) => throw new UsageException("Give a text with -p TEXT, -p - or --file FILE."),
-        _ => throw new UsageException("Give either --file or -p, not both."),
-    };
+    private static Task<string> ReadAsync(string? file, string? prompt, CancellationToken cancellation) =>
+        (file, prompt) switch
+        {
+            ({ } path, null) => File.ReadAllTextAsync(path, cancellation),
+            (null, { } text) => ModelArguments.ReadTextAsync(text, cancellation),
+            (null, null) => throw new UsageException("Give a text with -p TEXT, -p - or --file FILE."),
+            _ => throw new UsageException("Give either --file or -p, not both."),
+        };
 
     /// <summary>Reads ids separated by white space or commas; JSON brackets are welcome.</summary>
     private static int[] ParseIds(string text)

@@ -11,7 +11,10 @@ internal sealed class TextTable(params string[] headers)
 
     public override string ToString()
     {
-        int[] widths = [.. headers.Select((header, i) => _rows.Select(row => row[i].Length).Append(header.Length).Max())];
+        int[] widths =
+        [
+            .. headers.Select((header, i) => _rows.Select(row => row[i].Length).Append(header.Length).Max()),
+        ];
         var text = new StringBuilder();
         foreach (string[] row in _rows.Prepend(headers))
         {

@@ -1,6 +1,7 @@
 namespace MoeKernels;
 
-/// <summary>The length of a file, through symbolic links: the folders of Hugging Face's cache hold nothing but links.</summary>
+/// <summary>The length of a file, through symbolic links: the folders of Hugging Face's cache hold nothing but
+/// links.</summary>
 internal static class FileLength
 {
     /// <summary>Bytes of the file a path leads to; 0 for pipes and devices.</summary>

@@ -3,7 +3,8 @@ using MoeKernels.Text;
 
 namespace MoeKernels.Generation;
 
-/// <summary>Turns logits into the updates of one answer: samples, joins bytes to characters, watches for stop texts.</summary>
+/// <summary>Turns logits into the updates of one answer: samples, joins bytes to characters, watches for stop
+/// texts.</summary>
 internal sealed class AnswerWriter
 {
     private readonly GenerationOptions _options;

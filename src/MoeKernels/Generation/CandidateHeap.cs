@@ -1,8 +1,8 @@
 namespace MoeKernels.Generation;
 
-/// <summary>Tokens ordered by falling probability, the smaller id first among equals. Filling is linear in the vocabulary
-/// and only the tokens that are taken cost a logarithm: sorting 150,000 tokens for each draw would cost more than many
-/// a model's head.</summary>
+/// <summary>Tokens ordered by falling probability, the smaller id first among equals. Filling is linear in the
+/// vocabulary and only the tokens that are taken cost a logarithm: sorting 150,000 tokens for each draw would cost more
+/// than many a model's head.</summary>
 internal sealed class CandidateHeap(int capacity)
 {
     private readonly int[] _heap = new int[capacity];

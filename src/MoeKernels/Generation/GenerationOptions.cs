@@ -1,32 +1,36 @@
 namespace MoeKernels.Generation;
 
-/// <summary>How a text is continued. Values left null come from the model's <c>generation_config.json</c>, and where that
-/// is silent from the defaults given here.</summary>
+/// <summary>How a text is continued. Values left null come from the model's <c>generation_config.json</c>, and where
+/// that is silent from the defaults given here.</summary>
 public sealed record GenerationOptions
 {
-    /// <summary>Most tokens to produce; null: the model's own, else 512, and never past the end of the context.</summary>
+    /// <summary>Most tokens to produce; null: the model's own, else 512, and never past the end of the
+    /// context.</summary>
     public int? MaxNewTokens { get; init; }
 
-    /// <summary>Divides the logits before sampling; 0 takes the most likely token. Null: the model's own when it samples
-    /// (<c>do_sample</c>), else 0.</summary>
+    /// <summary>Divides the logits before sampling; 0 takes the most likely token. Null: the model's own when it
+    /// samples (<c>do_sample</c>), else 0.</summary>
     public float? Temperature { get; init; }
 
     /// <summary>Keeps the k most likely tokens; 0 keeps all. Null: the model's own, else 0.</summary>
     public int? TopK { get; init; }
 
-    /// <summary>Keeps the fewest tokens whose probabilities reach p; 1 keeps all. Null: the model's own, else 1.</summary>
+    /// <summary>Keeps the fewest tokens whose probabilities reach p; 1 keeps all. Null: the model's own, else
+    /// 1.</summary>
     public float? TopP { get; init; }
 
     /// <summary>Keeps tokens at least this fraction as likely as the most likely one; 0 keeps all.</summary>
     public float? MinP { get; init; }
 
-    /// <summary>Divides positive and multiplies negative logits of tokens already in the context; 1 changes nothing.</summary>
+    /// <summary>Divides positive and multiplies negative logits of tokens already in the context; 1 changes
+    /// nothing.</summary>
     public float? RepetitionPenalty { get; init; }
 
     /// <summary>Start of the random sequence; the same seed repeats the same text. Null: a new one each time.</summary>
     public int? Seed { get; init; }
 
-    /// <summary>Texts that end the answer wherever they appear, also across tokens; they are not part of the answer.</summary>
+    /// <summary>Texts that end the answer wherever they appear, also across tokens; they are not part of the
+    /// answer.</summary>
     public IReadOnlyList<string> Stop { get; init; } = [];
 
     /// <summary>Goes on past the end-of-sequence token.</summary>

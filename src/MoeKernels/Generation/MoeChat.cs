@@ -4,7 +4,8 @@ using MoeKernels.Text;
 
 namespace MoeKernels.Generation;
 
-/// <summary>A conversation in the model's own chat template. What the template renders the same as before stays cached.</summary>
+/// <summary>A conversation in the model's own chat template. What the template renders the same as before stays
+/// cached.</summary>
 public sealed class MoeChat : IDisposable
 {
     private readonly ChatTemplate _template;
@@ -30,7 +31,9 @@ public sealed class MoeChat : IDisposable
     /// <summary>Adds a user message and streams the answer, which becomes part of the conversation when it ends; an
     /// answer that is cancelled or fails is forgotten together with its question.</summary>
     public async IAsyncEnumerable<TokenUpdate> SendAsync(
-        string text, GenerationOptions? options = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+        string text,
+        GenerationOptions? options = null,
+        [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         AddMessage("user", text);
         bool finished = false;

@@ -10,8 +10,8 @@ public sealed partial class MoeSession
     private const int UpdatesAhead = 16;
 
     /// <summary>Continues the session's text with a prompt and streams the model's answer.</summary>
-    /// <param name="prompt">Text; special tokens of the model in it are recognised. The first prompt of a session gets the
-    /// tokenizer's own special tokens (such as begin-of-sequence) around it.</param>
+    /// <param name="prompt">Text; special tokens of the model in it are recognised. The first prompt of a session gets
+    /// the tokenizer's own special tokens (such as begin-of-sequence) around it.</param>
     /// <param name="options">Length, sampling and stop texts.</param>
     /// <param name="cancellationToken">Stops within one token; the session stays usable.</param>
     /// <returns>Updates whose texts concatenate to the answer. Leaving the enumeration early stops the work.</returns>
@@ -23,7 +23,8 @@ public sealed partial class MoeSession
         ArgumentNullException.ThrowIfNull(prompt);
         var tokenizer = _model.Tokenizer
             ?? throw new MoeUnsupportedException("text prompts without a tokenizer.json", "model folder");
-        return GenerateAsync(tokenizer.Encode(prompt, addSpecialTokens: _tokens.Count == 0).Ids, options, cancellationToken);
+        var encoding = tokenizer.Encode(prompt, addSpecialTokens: _tokens.Count == 0 || HasEncoder);
+        return GenerateAsync(encoding.Ids, options, cancellationToken);
     }
 
     /// <summary>Continues the session with prompt tokens and streams the model's answer.</summary>

@@ -60,9 +60,11 @@ public sealed partial class MoeSession : IDisposable
     /// <summary>Appends tokens and computes the logits after the last one.</summary>
     /// <param name="tokens">At least one token id.</param>
     /// <param name="lastLogits">Receives [vocabulary] logits.</param>
-    /// <param name="cancellationToken">Checked between layers and between chunks of <see cref="SessionOptions.PrefillChunk"/>.</param>
+    /// <param name="cancellationToken">Checked between layers and between chunks of
+    /// <see cref="SessionOptions.PrefillChunk"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">A token id is outside the vocabulary.</exception>
-    /// <exception cref="ArgumentException">No tokens, or <paramref name="lastLogits"/> has the wrong length.</exception>
+    /// <exception cref="ArgumentException">No tokens, or <paramref name="lastLogits"/> has the wrong
+    /// length.</exception>
     /// <exception cref="MoeContextException">The context is too short.</exception>
     public void Forward(ReadOnlySpan<int> tokens, Span<float> lastLogits, CancellationToken cancellationToken = default)
     {
@@ -210,7 +212,8 @@ public sealed partial class MoeSession : IDisposable
         return chunk.Length;
     }
 
-    /// <summary>Removes tokens that are not computed: the last one of an answer, or what a failed call did not reach.</summary>
+    /// <summary>Removes tokens that are not computed: the last one of an answer, or what a failed call did not
+    /// reach.</summary>
     private void DropPending() => _tokens.RemoveRange(Position, _tokens.Count - Position);
 
     private Use Enter()

@@ -1,8 +1,9 @@
 namespace MoeKernels.Generation;
 
-/// <summary>Chooses the next token from logits: repetition penalty, temperature, top-k, top-p, min-p, then one draw.</summary>
-/// <remarks>The order of the steps is that of transformers' logits processors. Equal logits rank by smaller token id, so
-/// results repeat. Buffers are allocated once; a draw allocates nothing.</remarks>
+/// <summary>Chooses the next token from logits: repetition penalty, temperature, top-k, top-p, min-p, then one
+/// draw.</summary>
+/// <remarks>The order of the steps is that of transformers' logits processors. Equal logits rank by smaller token id,
+/// so results repeat. Buffers are allocated once; a draw allocates nothing.</remarks>
 internal sealed class Sampler
 {
     private readonly SamplingSettings _settings;
@@ -27,7 +28,8 @@ internal sealed class Sampler
     /// <summary>Chooses a token.</summary>
     /// <param name="logits">[vocabulary], finite or negative infinity.</param>
     /// <param name="context">Tokens so far, for the repetition penalty.</param>
-    /// <param name="logProbability">Receives the token's log probability at the chosen temperature (1 when greedy).</param>
+    /// <param name="logProbability">Receives the token's log probability at the chosen temperature (1 when
+    /// greedy).</param>
     /// <exception cref="MoeNonFiniteException">No logit is finite.</exception>
     public int Next(ReadOnlySpan<float> logits, IReadOnlyList<int> context, out float logProbability)
     {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using MoeKernels.Cpu;
 
 namespace MoeKernels.Planning;
@@ -42,15 +43,24 @@ public static class Doctor
         ];
     }
 
-    private static HealthCheck Kernels(HardwareInfo hardware) => Simd.Level == SimdLevel.Software
-        ? new(CheckStatus.Note, "kernels", "scalar code: no vector instructions are available or MOEK_KERNELS forbids them")
-        : new(CheckStatus.Ok, "kernels", $"{hardware.KernelSet}, {WorkerPool.DefaultThreads} threads");
+    private static HealthCheck Kernels(HardwareInfo hardware)
+    {
+        if (Simd.Level < SimdLevel.V256 && Avx2.IsSupported)
+        {
+            return new(CheckStatus.Note, "kernels", $"{hardware.KernelSet} on a processor with AVX2: MOEK_KERNELS asks "
+                + "for it, or an ahead-of-time build lacks <IlcInstructionSet>x86-64-v3</IlcInstructionSet>");
+        }
+
+        return Simd.Level == SimdLevel.Software
+            ? new(CheckStatus.Note, "kernels", "scalar code: this processor's vector instructions are not known")
+            : new(CheckStatus.Ok, "kernels", $"{hardware.KernelSet}, {WorkerPool.DefaultThreads} threads");
+    }
 
     private static HealthCheck SelfTest()
     {
         string? difference = KernelSelfTest.FirstDifference();
         return difference is null
             ? new(CheckStatus.Ok, "self-test", "all kernels give the scalar reference's bits")
-            : new(CheckStatus.Fail, "self-test", $"{difference}; please report this with the output of moe doctor --json");
+            : new(CheckStatus.Fail, "self-test", $"{difference}; please report this with what moe doctor --json says");
     }
 }

@@ -2,8 +2,8 @@ using MoeKernels.Cpu;
 
 namespace MoeKernels.Planning;
 
-/// <summary>Runs the linear kernel on fixed numbers and compares it, bit by bit, with plain loops in the promised order of
-/// summation: a processor or emulator that computes differently shows here and not as a wrong text.</summary>
+/// <summary>Runs the linear kernel on fixed numbers and compares it, bit by bit, with plain loops in the promised order
+/// of summation: a processor or emulator that computes differently shows here and not as a wrong text.</summary>
 internal static unsafe class KernelSelfTest
 {
     private const int Rows = 37;
@@ -14,7 +14,7 @@ internal static unsafe class KernelSelfTest
     /// <summary>Describes the first wrong number; null when there is none.</summary>
     public static string? FirstDifference()
     {
-        ushort[] weights = [.. Numbers(1, Rows * Columns).Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16))];
+        ushort[] weights = [.. Numbers(1, Rows * Columns).Select(ToBFloat16)];
         float[] inputs = [.. Numbers(2, Tokens * Columns)];
         float[] outputs = new float[Tokens * Rows];
         using var pool = new WorkerPool(1);
@@ -59,6 +59,8 @@ internal static unsafe class KernelSelfTest
 
         return sums[0];
     }
+
+    private static ushort ToBFloat16(float value) => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16);
 
     private static IEnumerable<float> Numbers(int seed, int count)
     {

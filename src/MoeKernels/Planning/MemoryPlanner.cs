@@ -9,7 +9,8 @@ internal static class MemoryPlanner
     // Measured on linux-x64: resident memory of `moe generate` beyond weights, caches and workspace.
     private const long RuntimeBytes = 60L << 20;
 
-    // Tokenizers hold about this many bytes per vocabulary entry (text, id maps, merge ranks), measured on 150,000 entries.
+    // Tokenizers hold about this many bytes per vocabulary entry (text, id maps, merge ranks), measured on 150,000
+    // entries.
     private const long TokenizerBytesPerEntry = 300;
 
     public static MemoryPlan Plan(
@@ -50,7 +51,8 @@ internal static class MemoryPlanner
     {
         bool hasHead = info.Parts.Any(part => part.Role == WeightRole.Head);
         long embedding = Bytes(info, WeightRole.Embedding);
-        return info.Bytes - Bytes(info, WeightRole.RoutedExperts) - (hasHead ? embedding - (embedding / info.Vocabulary) : 0);
+        long unread = hasHead ? embedding - (embedding / info.Vocabulary) : 0;
+        return info.Bytes - Bytes(info, WeightRole.RoutedExperts) - unread;
     }
 
     /// <summary>Vectors are widened to fp32; fused tensors stored inputs first are transposed in their width.</summary>

@@ -43,7 +43,8 @@ public readonly record struct ModelPart(WeightRole Role, long Parameters, long B
 /// <param name="Shape">Extents, slowest first.</param>
 /// <param name="Bytes">Size in the file.</param>
 /// <param name="Role">What it is for.</param>
-public sealed record TensorSummary(string Name, ElementType Type, IReadOnlyList<long> Shape, long Bytes, WeightRole Role);
+public sealed record TensorSummary(
+    string Name, ElementType Type, IReadOnlyList<long> Shape, long Bytes, WeightRole Role);
 
 /// <summary>What a model folder holds, read from its config and headers only.</summary>
 public sealed record ModelInfo
@@ -104,8 +105,9 @@ public sealed record ModelInfo
     public long Bytes => Parts.Where(part => part.Role != WeightRole.Unused).Sum(part => part.Bytes);
 
     /// <summary>Bits per routed-expert parameter, scales included; 0 for dense models.</summary>
-    public double ExpertBits =>
-        RoutedParameters == 0 ? 0 : 8.0 * Parts.First(part => part.Role == WeightRole.RoutedExperts).Bytes / RoutedParameters;
+    public double ExpertBits => RoutedParameters == 0
+        ? 0
+        : 8.0 * Parts.First(part => part.Role == WeightRole.RoutedExperts).Bytes / RoutedParameters;
 
     private long RoutedParameters =>
         Parts.Where(part => part.Role == WeightRole.RoutedExperts).Sum(part => part.Parameters);

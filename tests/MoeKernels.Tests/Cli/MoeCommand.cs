@@ -38,6 +38,6 @@ internal sealed record CommandResult(int ExitCode, string Output, string Error)
     public JsonElement Json => JsonDocument.Parse(Output).RootElement;
 
     /// <summary>The output as JSON lines.</summary>
-    public JsonElement[] JsonLines =>
-        [.. Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement)];
+    public JsonElement[] JsonLines => Array.ConvertAll(
+        Output.Split('\n', StringSplitOptions.RemoveEmptyEntries), line => JsonDocument.Parse(line).RootElement);
 }

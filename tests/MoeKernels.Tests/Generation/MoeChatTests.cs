@@ -5,7 +5,8 @@ namespace MoeKernels.Tests.Generation;
 public sealed class MoeChatTests : IDisposable
 {
     private const string Template =
-        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+        + "{% if add_generation_prompt %}assistant:{% endif %}";
 
     private static readonly GenerationOptions Greedy = new() { Temperature = 0, MaxNewTokens = 6 };
     private readonly string _folder = Directory.CreateTempSubdirectory("moe-chat-").FullName;
@@ -33,7 +34,8 @@ public sealed class MoeChatTests : IDisposable
         Assert.Equal(5, chat.Messages.Count);
 
         using var session = model.CreateSession();
-        string prompt = model.ChatTemplate!.Render([.. chat.Messages.SkipLast(1)], new() { AddGenerationPrompt = true });
+        string prompt = model.ChatTemplate!.Render(
+            [.. chat.Messages.SkipLast(1)], new() { AddGenerationPrompt = true });
         int[] tokens = model.Tokenizer!.Encode(prompt, addSpecialTokens: false).Ids;
         string fresh = string.Empty;
         await foreach (var update in session.GenerateAsync(tokens, Greedy))

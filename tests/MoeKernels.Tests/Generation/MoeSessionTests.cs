@@ -43,7 +43,8 @@ public class MoeSessionTests(SampleModel sample) : IClassFixture<SampleModel>
         string expected = await TextAsync(whole.GenerateAsync("It was a", Greedy));
         using var parts = sample.Model.CreateSession();
         string first = await TextAsync(parts.GenerateAsync("It was a", Greedy with { MaxNewTokens = 10 }));
-        string second = await TextAsync(parts.GenerateAsync(ReadOnlyMemory<int>.Empty, Greedy with { MaxNewTokens = 14 }));
+        string second = await TextAsync(
+            parts.GenerateAsync(ReadOnlyMemory<int>.Empty, Greedy with { MaxNewTokens = 14 }));
         Assert.Equal(expected, first + second);
         Assert.Equal(whole.Tokens, parts.Tokens);
     }
@@ -68,7 +69,8 @@ public class MoeSessionTests(SampleModel sample) : IClassFixture<SampleModel>
         int seen = 0;
         await Assert.ThrowsAsync<OperationCanceledException>(async () =>
         {
-            await foreach (var update in session.GenerateAsync("It was a", Greedy with { MaxNewTokens = 400 }, cancel.Token))
+            var options = Greedy with { MaxNewTokens = 400 };
+            await foreach (var update in session.GenerateAsync("It was a", options, cancel.Token))
             {
                 if (++seen == 3)
                 {

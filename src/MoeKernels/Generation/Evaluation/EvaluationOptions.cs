@@ -17,7 +17,8 @@ public sealed record EvaluationOptions
 /// <param name="Nll">Mean negative log likelihood over all targets, in nats.</param>
 /// <param name="Tokens">Targets scored.</param>
 /// <param name="Windows">Windows scored.</param>
-/// <param name="Kl">Mean Kullback-Leibler divergence from the reference to the model in nats; null without a reference.</param>
+/// <param name="Kl">Mean Kullback-Leibler divergence from the reference to the model in nats; null without a
+/// reference.</param>
 /// <param name="SameTop">Fraction of targets where both rank the same token first; null without a reference.</param>
 public sealed record EvaluationResult(double Nll, long Tokens, int Windows, double? Kl, double? SameTop)
 {

@@ -35,7 +35,11 @@ internal struct EvaluationSums
 
     /// <summary>Means over all targets.</summary>
     public readonly EvaluationResult Result(int windows, bool hasReference) => new(
-        Nll / Tokens, Tokens, windows, hasReference ? _kl / Tokens : null, hasReference ? (double)_sameTop / Tokens : null);
+        Nll / Tokens,
+        Tokens,
+        windows,
+        hasReference ? _kl / Tokens : null,
+        hasReference ? (double)_sameTop / Tokens : null);
 
     /// <summary><c>log Σ exp(x)</c>.</summary>
     internal static double LogSumExp(ReadOnlySpan<float> values)

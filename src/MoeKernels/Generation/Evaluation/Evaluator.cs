@@ -5,8 +5,8 @@ namespace MoeKernels.Generation.Evaluation;
 
 /// <summary>Scores windows of tokens with a model and, side by side, a reference.</summary>
 /// <remarks>Protocol: each text is encoded without special tokens and followed by the end-of-sequence token; texts are
-/// joined in the order given; window w has inputs ids[W w .. W w + W - 1] and the same shifted by one as targets; the last,
-/// partial window is dropped.</remarks>
+/// joined in the order given; window w has inputs ids[W w .. W w + W - 1] and the same shifted by one as targets; the
+/// last, partial window is dropped.</remarks>
 internal sealed class Evaluator : IDisposable
 {
     private readonly WindowScorer _model;
@@ -34,7 +34,7 @@ internal sealed class Evaluator : IDisposable
         int separator = model.Defaults.EndOfSequence.Count > 0
             ? model.Defaults.EndOfSequence[0]
             : throw new MoeUnsupportedException("evaluation without an end-of-sequence token", "config.json");
-        return [.. texts.SelectMany(text => tokenizer.Encode(text, addSpecialTokens: false).Ids.ToArray().Append(separator))];
+        return [.. texts.SelectMany(text => tokenizer.Encode(text, addSpecialTokens: false).Ids.Append(separator))];
     }
 
     /// <summary>Scores tokens.</summary>
@@ -48,7 +48,8 @@ internal sealed class Evaluator : IDisposable
         int windows = Math.Min((tokens.Length - 1) / options.Window, options.MaxWindows ?? int.MaxValue);
         if (windows < 1)
         {
-            throw new ArgumentException($"The text has {tokens.Length} tokens; one window takes {options.Window + 1}.", nameof(tokens));
+            throw new ArgumentException(
+                $"The text has {tokens.Length} tokens; one window takes {options.Window + 1}.", nameof(tokens));
         }
 
         var sums = default(EvaluationSums);
@@ -89,7 +90,12 @@ internal sealed class WindowScorer : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.Window, context, nameof(options.Window));
         _model = model;
         _window = options.Window;
-        _states = [.. Enumerable.Range(0, options.WindowsPerCall).Select(_ => model.Transformer.CreateSequence(_window))];
+        _states = new SequenceState[options.WindowsPerCall];
+        for (int i = 0; i < _states.Length; i++)
+        {
+            _states[i] = model.Transformer.CreateSequence(_window);
+        }
+
         int rows = _window * _states.Length;
         _workspace = new Workspace(model.Transformer.ScratchFloats(rows, _window, model.Pool.Threads));
         _context = new ForwardContext(model.Pool, _workspace);

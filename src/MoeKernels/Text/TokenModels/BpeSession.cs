@@ -112,7 +112,9 @@ internal sealed class BpeSession(BpeModel model) : ITokenSession
             _symbols[left.Next] = right with { Bytes = 0 };
             _symbols[position] = left = left with
             {
-                Id = merge.Id, Bytes = left.Bytes + right.Bytes, Next = right.Next,
+                Id = merge.Id,
+                Bytes = left.Bytes + right.Bytes,
+                Next = right.Next,
             };
             if (right.Next >= 0)
             {

@@ -17,13 +17,14 @@ public class EvaluatorTests(SampleModel sample) : IClassFixture<SampleModel>
     public async Task Evaluate_ShippedBook_GivesItsKnownFigure()
     {
         var result = await sample.Model.EvaluateAsync(
-            [Book], new EvaluationOptions { MaxWindows = BookWindows }, cancellationToken: TestContext.Current.CancellationToken);
+            [Book], new EvaluationOptions { MaxWindows = BookWindows });
         Assert.Equal(BookWindows * 512, result.Tokens);
         Assert.InRange(result.Nll, BookNll - 2e-5, BookNll + 2e-5);
         Assert.Null(result.Kl);
     }
 
-    /// <summary>The reference figure of transformers on all windows of the validation books; needs the full data set.</summary>
+    /// <summary>The reference figure of transformers on all windows of the validation books; needs the full data
+    /// set.</summary>
     [Fact]
     public async Task Evaluate_ValidationBooks_GivesTheReferenceNll()
     {
