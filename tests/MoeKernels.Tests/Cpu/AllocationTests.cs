@@ -9,6 +9,9 @@ public sealed unsafe class AllocationTests
     [Fact]
     public void Kernels_AfterTheFirstCall_AllocateNothing()
     {
+#if DEBUG
+        Assert.Skip("Unoptimised code copies the coefficient tables of the elementwise kernels.");
+#endif
         using WorkerPool pool = new(2);
         using TestMatrix gate = new(WeightFormat.BF16, 64, 64, 1), up = new(WeightFormat.MxFp4, 64, 64, 2);
         using NativeFloats x = new(CpuTests.Random(new Random(1), 20 * 64)), y = new(20 * 64), z = new(20 * 64);
