@@ -6,9 +6,11 @@ namespace MoeKernels.Benchmarks;
 
 /// <summary>Reads bytes and does nothing else with them: the speed limit of every kernel that streams
 /// weights.</summary>
+/// <remarks>Four streams a quarter of a megabyte apart: the prefetchers stop at the end of a page, and one stream would
+/// wait there with nothing else to do. That is up to 1.5 times as fast as one stream.</remarks>
 internal unsafe struct PlainRead : IWork
 {
-    private const int ChunkBytes = 64 << 10;
+    private const int ChunkBytes = 1 << 20;
 
     private byte* _memory;
     private long _bytes;
@@ -32,12 +34,16 @@ internal unsafe struct PlainRead : IWork
     private static long Sum(byte* memory, long bytes)
     {
         Vector512<long> a = default, b = default, c = default, d = default;
-        for (long i = 0; i <= bytes - 256; i += 256)
+        for (; bytes > 0; memory += ChunkBytes, bytes -= ChunkBytes)
         {
-            a += Vector512.Load((long*)(memory + i));
-            b += Vector512.Load((long*)(memory + i + 64));
-            c += Vector512.Load((long*)(memory + i + 128));
-            d += Vector512.Load((long*)(memory + i + 192));
+            long quarter = Math.Min(bytes, ChunkBytes) / 4;
+            for (byte* p = memory; p < memory + quarter; p += 64)
+            {
+                a += Vector512.Load((long*)p);
+                b += Vector512.Load((long*)(p + quarter));
+                c += Vector512.Load((long*)(p + (2 * quarter)));
+                d += Vector512.Load((long*)(p + (3 * quarter)));
+            }
         }
 
         return Vector512.Sum(a + b + c + d);
