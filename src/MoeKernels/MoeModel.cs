@@ -18,13 +18,11 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     private const int DefaultContextLength = 4096;
 
     private readonly SessionModel _model;
-    private readonly ModelLifetime _lifetime;
+    private readonly Lifetime _lifetime;
     private readonly Lazy<ChatTemplate?> _chatTemplate;
-    private int _disposed;
-
     private MoeModel(Transformer transformer, WorkerPool pool, ModelParts parts, MoeLoadOptions options)
     {
-        _lifetime = new ModelLifetime(() =>
+        _lifetime = new Lifetime(this, () =>
         {
             transformer.Dispose();
             pool.Dispose();
@@ -34,7 +32,7 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         _chatTemplate = parts.ChatTemplate;
         Backend = new BackendInfo("auto", "cpu", KernelSets.Name, pool.Threads);
         _model = new SessionModel(
-            transformer, pool, Tokenizer, parts.Defaults, ContextLength(options, Info), () => _lifetime.Lease());
+            transformer, pool, Tokenizer, parts.Defaults, ContextLength(options, Info), _lifetime.Share);
         Memory = Plan(Info, transformer.Description, options, null, 1, pool.Threads);
     }
 
@@ -111,8 +109,8 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     /// <exception cref="MoeOutOfMemoryException">The caches do not fit the memory.</exception>
     public MoeSession CreateSession(SessionOptions? options = null)
     {
-        ObjectDisposedException.ThrowIf(_disposed != 0, this);
-        return new MoeSession(_model, options ?? new SessionOptions(), _lifetime.Lease());
+        _lifetime.ThrowIfDisposed();
+        return MoeSession.Create(_model, options ?? new SessionOptions());
     }
 
     /// <summary>Starts a conversation in the model's chat template.</summary>
@@ -141,10 +139,10 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(texts);
-        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        _lifetime.ThrowIfDisposed();
         options ??= new EvaluationOptions();
-        using var lease = _lifetime.Lease();
-        using var otherLease = reference?._lifetime.Lease();
+        using var lease = _lifetime.Share();
+        using var otherLease = reference?._lifetime.Share();
         return await Task.Run(
             () =>
             {
@@ -167,21 +165,15 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         ForwardInput input, bool hidden = false, bool router = false, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(input);
-        ObjectDisposedException.ThrowIf(_disposed != 0, this);
-        using var lease = _lifetime.Lease();
+        _lifetime.ThrowIfDisposed();
+        using var lease = _lifetime.Share();
         return await Task.Run(
             () => ForwardRecorder.Run(_model.Transformer, _model.Pool, input, hidden, router, cancellationToken),
             cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Ends the caller's use of the model.</summary>
-    public void Dispose()
-    {
-        if (Interlocked.Exchange(ref _disposed, 1) == 0)
-        {
-            _lifetime.Release();
-        }
-    }
+    public void Dispose() => _lifetime.Dispose();
 
     /// <inheritdoc cref="Dispose"/>
     public ValueTask DisposeAsync()

@@ -23,6 +23,20 @@ internal sealed class Lifetime(object owner, Action free) : IDisposable
         }
     }
 
+    /// <summary>A use that can be stored and passed on: allowed after <see cref="Dispose"/> as long as another use
+    /// lasts, so that whoever holds one may make more.</summary>
+    /// <exception cref="ObjectDisposedException">The memory is freed.</exception>
+    public IDisposable Share()
+    {
+        while (true)
+        {
+            int users = Volatile.Read(ref _users);
+            ObjectDisposedException.ThrowIf(users == 0, owner);
+            if (Interlocked.CompareExchange(ref _users, users + 1, users) == users)
+                return new SharedUse(this);
+        }
+    }
+
     /// <summary>Refuses a call after <see cref="Dispose"/>, for reads that need no lease of their own.</summary>
     /// <exception cref="ObjectDisposedException">The owner was disposed.</exception>
     public void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, owner);
@@ -38,6 +52,13 @@ internal sealed class Lifetime(object owner, Action free) : IDisposable
     {
         if (Interlocked.Decrement(ref _users) == 0)
             free();
+    }
+
+    private sealed class SharedUse(Lifetime lifetime) : IDisposable
+    {
+        private Lifetime? _lifetime = lifetime;
+
+        public void Dispose() => Interlocked.Exchange(ref _lifetime, null)?.Release();
     }
 
     /// <summary>One use of the memory.</summary>

@@ -22,9 +22,9 @@ public sealed partial class MoeSession : IDisposable
     private readonly List<int> _tokens;
     private readonly float[] _logits;
     private int _busy;
-    private bool _disposed;
+    private volatile bool _disposed;
 
-    internal MoeSession(SessionModel model, SessionOptions options, IDisposable lease)
+    private MoeSession(SessionModel model, SessionOptions options, IDisposable lease)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(options.PrefillChunk, 1, nameof(options.PrefillChunk));
         ContextLength = options.ContextLength ?? model.ContextLength;
@@ -37,11 +37,34 @@ public sealed partial class MoeSession : IDisposable
         _tokens = new List<int>(ContextLength + 1);
         _logits = new float[model.Transformer.Description.VocabularySize];
         _state = model.Transformer.CreateSequence(ContextLength);
+        try
+        {
+            // A source is encoded in one call: its tokens see each other in both directions.
+            int rows = HasEncoder ? ContextLength : _options.PrefillChunk;
+            _workspace = new Workspace(model.Transformer.ScratchFloats(rows, ContextLength, model.Pool.Threads));
+        }
+        catch
+        {
+            _state.Dispose();
+            throw;
+        }
 
-        // A source is encoded in one call: its tokens see each other in both directions.
-        int rows = HasEncoder ? ContextLength : _options.PrefillChunk;
-        _workspace = new Workspace(model.Transformer.ScratchFloats(rows, ContextLength, model.Pool.Threads));
         _context = new ForwardContext(model.Pool, _workspace);
+    }
+
+    /// <summary>Starts a session that keeps the model's memory alive until it is disposed.</summary>
+    internal static MoeSession Create(SessionModel model, SessionOptions options)
+    {
+        var lease = model.Lease();
+        try
+        {
+            return new MoeSession(model, options, lease);
+        }
+        catch
+        {
+            lease.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Most tokens the session can hold.</summary>
@@ -112,22 +135,17 @@ public sealed partial class MoeSession : IDisposable
     public MoeSession Fork()
     {
         using var use = Enter();
-        var fork = new MoeSession(_model, _options with { ContextLength = ContextLength }, _model.Lease());
+        var fork = Create(_model, _options with { ContextLength = ContextLength });
         fork._state.CopyFrom(_state);
         fork._tokens.AddRange(_tokens);
         return fork;
     }
 
-    /// <summary>Frees the caches. The model stays loaded.</summary>
+    /// <summary>Frees the caches, at once or when the call in progress ends. The model stays loaded.</summary>
     public void Dispose()
     {
-        if (!_disposed)
-        {
-            _disposed = true;
-            _state.Dispose();
-            _workspace.Dispose();
-            _lease.Dispose();
-        }
+        _disposed = true;
+        FreeIfIdle();
     }
 
     private bool HasEncoder => _model.Transformer.Description.Encoder is not null;
@@ -228,9 +246,24 @@ public sealed partial class MoeSession : IDisposable
         return new Use(this);
     }
 
+    /// <summary>Whoever finds a disposed session idle makes it busy for good and frees it, so that happens once.</summary>
+    private void FreeIfIdle()
+    {
+        if (_disposed && Interlocked.CompareExchange(ref _busy, 1, 0) == 0)
+        {
+            _state.Dispose();
+            _workspace.Dispose();
+            _lease.Dispose();
+        }
+    }
+
     private readonly struct Use(MoeSession session) : IDisposable
     {
-        public void Dispose() => Volatile.Write(ref session._busy, 0);
+        public void Dispose()
+        {
+            Volatile.Write(ref session._busy, 0);
+            session.FreeIfIdle();
+        }
     }
 }
 

@@ -208,6 +208,32 @@ public class MoeSessionTests(SampleModel sample) : IClassFixture<SampleModel>
     }
 
     [Fact]
+    public async Task Session_DisposedDuringAnAnswer_IsFreedWhenTheAnswerEnds()
+    {
+        var session = sample.Model.CreateSession();
+        int tokens = 0;
+        await foreach (var update in session.GenerateAsync("It was a", Greedy))
+        {
+            if (tokens++ == 2)
+            {
+                session.Dispose();
+            }
+        }
+
+        Assert.Equal(24, tokens);
+        Assert.Throws<ObjectDisposedException>(() => session.RewindTo(0));
+    }
+
+    [Fact]
+    public void CreateSession_SizesOutOfRange_Throw()
+    {
+        Assert.Throws<ArgumentOutOfRangeException>(
+            () => sample.Model.CreateSession(new SessionOptions { ContextLength = 513 }));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            () => sample.Model.CreateSession(new SessionOptions { PrefillChunk = 0 }));
+    }
+
+    [Fact]
     public async Task Model_DisposedBeforeItsSession_StaysUntilTheSessionGoes()
     {
         var model = await MoeModel.LoadAsync(SampleModel.Folder);
