@@ -29,18 +29,8 @@ internal sealed unsafe class Prefetch
     /// <summary>Reads everything, each thread under its own lease on the mappings.</summary>
     internal Task RunAsync(Lifetime mappings, CancellationToken cancellationToken)
     {
-        using (mappings.Acquire())
-            AdviseHugePages();
         int threads = Math.Min(Math.Min(Environment.ProcessorCount, MaxThreads), _pieces.Length);
         return Task.WhenAll(Enumerable.Repeat(() => Work(mappings, cancellationToken), threads).Select(Task.Run));
-    }
-
-    /// <summary>What is then read from disk arrives in pages of 2 MiB, twice as fast, and its use misses the
-    /// translation buffers less. Whole files, not pieces: the kernel keeps an entry for each range with advice.</summary>
-    private void AdviseHugePages()
-    {
-        foreach (SafetensorsFile file in _pieces.Select(piece => piece.File).Distinct())
-            LinuxMemory.UseHugePages((nint)file.Start, file.ByteLength);
     }
 
     /// <summary>Takes pieces in the order of the file, so that a rotating disk streams.</summary>
