@@ -1,4 +1,3 @@
-using MoeKernels.Benchmarks.Reporting;
 using MoeKernels.Cpu;
 using MoeKernels.Experts;
 
@@ -41,12 +40,9 @@ internal sealed unsafe class DecodeComparison : IDisposable
         foreach (int threads in run.ThreadCounts)
         {
             using WorkerPool pool = new(threads);
-            var times = Interleaved.Measure(run.Quick ? 3 : 15, threads, () => Read(pool), () => Decode(pool));
-            run.Add(MatVecComparison.Name, Name, threads, "plain read", gigabytes / times[0].Seconds, "GB/s");
-            run.Add(MatVecComparison.Name, Name, threads, "experts", gigabytes / times[1].Seconds, "GB/s");
-            run.Add(
-                MatVecComparison.Name, Name, threads, "experts / plain read", times[1].Ratio, string.Empty,
-                Target.AtLeast(0.9));
+            var times = Interleaved.Measure(
+                run.Quick ? 3 : 15, threads, () => Read(pool), () => Decode(pool), () => ReadStreams(pool));
+            MatVecComparison.Report(run, Name, threads, gigabytes, times);
         }
     }
 
@@ -62,6 +58,12 @@ internal sealed unsafe class DecodeComparison : IDisposable
     {
         PlainRead.Run(pool, _gateUp.Memory, _gateUp.TotalBytes);
         PlainRead.Run(pool, _down.Memory, _down.TotalBytes);
+    }
+
+    private void ReadStreams(WorkerPool pool)
+    {
+        PlainRead.RunStreams(pool, _gateUp.Memory, _gateUp.TotalBytes);
+        PlainRead.RunStreams(pool, _down.Memory, _down.TotalBytes);
     }
 
     private void Decode(WorkerPool pool)

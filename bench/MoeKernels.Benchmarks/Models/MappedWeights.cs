@@ -36,7 +36,7 @@ internal sealed unsafe partial class MappedWeights : IDisposable
     public bool IsLocked { get; }
 
     /// <summary>Reads them all once.</summary>
-    public void Read() => PlainRead.Run(_pool, _memory, Bytes);
+    public void Read() => PlainRead.RunStreams(_pool, _memory, Bytes);
 
     public void Dispose()
     {
