@@ -246,7 +246,7 @@ public sealed partial class MoeSession : IDisposable
         return new Use(this);
     }
 
-    /// <summary>Whoever finds a disposed session idle makes it busy for good and frees it, so that happens once.</summary>
+    /// <summary>Whoever finds a disposed session idle makes it busy for good and frees it: once.</summary>
     private void FreeIfIdle()
     {
         if (_disposed && Interlocked.CompareExchange(ref _busy, 1, 0) == 0)
