@@ -92,8 +92,10 @@ internal static class RopeConfig
     {
         double low = Positive(scaling, "low_freq_factor", scaling.Double("low_freq_factor"));
         double high = scaling.Double("high_freq_factor");
-        if (high <= low)
-            throw scaling.Error("high_freq_factor", $"{high} is not above low_freq_factor, {low}");
+
+        // Equal factors leave nothing to blend between: Llama-4 Scout is released so.
+        if (high < low)
+            throw scaling.Error("high_freq_factor", $"{high} is below low_freq_factor, {low}");
         return plain with
         {
             Scaling = RopeScaling.Llama3,

@@ -34,7 +34,7 @@ internal static class RopeFrequencies
         if (!spec.RoundToBFloat16)
             return;
         foreach (ref float frequency in frequencies)
-            frequency = BFloat16(frequency);
+            frequency = BFloat16.Round(frequency);
     }
 
     /// <summary><c>θ (F L / L₀ - (F - 1))^(d / (d - 2))</c>, L not below L₀.</summary>
@@ -75,20 +75,13 @@ internal static class RopeFrequencies
     {
         double wavelength = 2 * Math.PI / frequency;
         double turns = spec.OriginalContext / wavelength;
-        if (turns > spec.HighFrequencyFactor)
+        if (turns >= spec.HighFrequencyFactor)
             return frequency;
         float divided = frequency / (float)spec.Factor;
         if (turns < spec.LowFrequencyFactor)
             return divided;
         float kept = (float)((turns - spec.LowFrequencyFactor) / (spec.HighFrequencyFactor - spec.LowFrequencyFactor));
         return ((1f - kept) * divided) + (kept * frequency);
-    }
-
-    /// <summary>The nearest bf16 number, ties to even.</summary>
-    private static float BFloat16(float value)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
-        return BitConverter.UInt32BitsToSingle((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000);
     }
 
     private static float Power(float value, float exponent) => (float)Math.Pow(value, exponent);

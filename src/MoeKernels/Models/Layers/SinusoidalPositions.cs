@@ -19,6 +19,7 @@ internal sealed unsafe class SinusoidalPositions : IStateful
     {
         (_spec, _hidden) = (spec, hidden);
         int half = hidden / 2;
+
         // Each step is rounded to fp32 as in the reference library: far positions multiply a rounding by thousands.
         float exponent = (float)-(Math.Log(10000) / (half - 1));
         _frequencies = [.. Enumerable.Range(0, half).Select(i => (float)Math.Exp(i * exponent))];
@@ -88,16 +89,9 @@ internal sealed unsafe class SinusoidalPositions : IStateful
 
         private float Stored(float value) => storedAs switch
         {
-            ElementType.BF16 => RoundToBf16(value),
+            ElementType.BF16 => BFloat16.Round(value),
             ElementType.F16 => (float)(Half)value,
             _ => value,
         };
-    }
-
-    /// <summary>Round to nearest even; finite values only.</summary>
-    private static float RoundToBf16(float value)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
-        return BitConverter.UInt32BitsToSingle((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000);
     }
 }
