@@ -49,8 +49,7 @@ internal enum QueryKeyNorm
 internal sealed record TemperatureSpec(float Scale, float Floor)
 {
     /// <summary>The factor at a position; in double precision with one rounding, since single-precision logarithms
-    /// differ
-    /// between C libraries.</summary>
+    /// differ between C libraries.</summary>
     public float At(int position) => (float)(1 + (Scale * Math.Log(1 + Math.Floor((position + 1.0) / Floor))));
 }
 

@@ -19,9 +19,8 @@ internal sealed class DecoderConfig
     /// <summary>Reads the shared keys.</summary>
     /// <param name="keys">The object that holds them: the root, or <c>text_config</c>.</param>
     /// <param name="normEpsilon">The family's <c>rms_norm_eps</c> where the config has none.</param>
-    /// <param name="headDim">The family's <c>head_dim</c> where the config has none; null, there or here, means hidden
-    /// /
-    /// heads.</param>
+    /// <param name="headDim">The family's <c>head_dim</c> where the config has none; null, there or here, means the
+    /// hidden size over the heads.</param>
     /// <exception cref="MoeFormatException">A key is missing, out of range or contradicts another.</exception>
     public DecoderConfig(ConfigReader keys, float normEpsilon, int? headDim = null)
     {

@@ -27,7 +27,7 @@ internal sealed class DeepSeekLayers
         const int MostShared = 1 << 10;
         ConfigReader keys = parts.Config.Keys;
         (_parts, _attention, _router) = (parts, attention, router);
-        _bias = keys.BoolOr(false, "mlp_bias") ? BiasRule.Required : BiasRule.None;
+        _bias = ModelFamily.Bias(keys, "mlp_bias");
         _dense = keys.InRange(0, int.MaxValue, "first_k_dense_replace") ?? dense;
         _step = keys.PositiveOr(1, "moe_layer_freq");
         _shared = keys.IsNull("n_shared_experts") ? 0 : keys.InRange(0, MostShared, "n_shared_experts") ?? shared;

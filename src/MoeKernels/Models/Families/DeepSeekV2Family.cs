@@ -17,7 +17,7 @@ internal sealed class DeepSeekV2Family : ModelFamily
     {
         var decoder = new DecoderConfig(config, normEpsilon: 1e-6f);
         var parts = new DecoderParts(decoder);
-        var attention = new MlaParts(parts, interleaved: true, scoreFactor: true);
+        var attention = new MlaParts(parts, interleaved: true);
         var layers = new DeepSeekLayers(parts, attention, Router(decoder), dense: 0, shared: 2);
         return parts.Model("deepseek_v2", layers.Block);
     }

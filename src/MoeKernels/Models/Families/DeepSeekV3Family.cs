@@ -18,7 +18,7 @@ internal sealed class DeepSeekV3Family : ModelFamily
     {
         var decoder = new DecoderConfig(config, normEpsilon: 1e-6f);
         var parts = new DecoderParts(decoder);
-        var attention = new MlaParts(parts, config.BoolOr(true, "rope_interleave"), scoreFactor: true);
+        var attention = new MlaParts(parts, config.BoolOr(true, "rope_interleave"));
         var layers = new DeepSeekLayers(parts, attention, Router(decoder), dense: 3, shared: 1);
         return parts.Model(config.String("model_type"), layers.Block);
     }

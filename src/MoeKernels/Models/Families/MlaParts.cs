@@ -27,9 +27,8 @@ internal sealed class MlaParts
     /// <summary>Reads the sizes.</summary>
     /// <param name="parts">Shared sizes and names.</param>
     /// <param name="interleaved">Whether the rotary part is rotated by neighbours.</param>
-    /// <param name="scoreFactor">Whether YaRN's <c>mscale_all_dim</c> scales the scores.</param>
     /// <exception cref="MoeFormatException">A key is missing or out of range.</exception>
-    public MlaParts(DecoderParts parts, bool interleaved, bool scoreFactor)
+    public MlaParts(DecoderParts parts, bool interleaved)
     {
         DecoderConfig decoder = parts.Config;
         ConfigReader keys = decoder.Keys;
@@ -39,9 +38,9 @@ internal sealed class MlaParts
         _nope = keys.InRange(1, WidestHead, "qk_nope_head_dim") ?? 128;
         _rotary = keys.InRange(2, WidestHead, "qk_rope_head_dim") ?? 64;
         _value = keys.InRange(1, WidestHead, "v_head_dim") ?? 128;
-        _bias = keys.BoolOr(false, "attention_bias") ? BiasRule.Required : BiasRule.None;
+        _bias = ModelFamily.Bias(keys, "attention_bias");
         _rope = RopeConfig.Read(keys, _rotary, decoder.MaxContext, interleaved: interleaved);
-        _scale = (float)((scoreFactor ? _rope.ScoreFactor : 1) / Math.Sqrt(_nope + _rotary));
+        _scale = (float)(_rope.ScoreFactor / Math.Sqrt(_nope + _rotary));
     }
 
     /// <summary>The attention of one layer.</summary>

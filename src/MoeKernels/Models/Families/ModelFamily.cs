@@ -4,8 +4,7 @@ using MoeKernels.Models.Description;
 namespace MoeKernels.Models.Families;
 
 /// <summary>One family of checkpoints: reads its config and describes the model. Adding a family is adding one file
-/// with
-/// a subclass and its line in <see cref="FamilyRegistry"/>.</summary>
+/// with a subclass and its line in <see cref="FamilyRegistry"/>.</summary>
 internal abstract class ModelFamily
 {
     /// <summary>Values of <c>model_type</c> this family answers to.</summary>
@@ -17,6 +16,6 @@ internal abstract class ModelFamily
     public abstract ModelDescription Describe(ConfigReader config);
 
     /// <summary>The rule that a switch such as <c>attention_bias</c> sets.</summary>
-    protected static BiasRule Bias(ConfigReader config, string key, bool otherwise = false) =>
+    internal static BiasRule Bias(ConfigReader config, string key, bool otherwise = false) =>
         config.BoolOr(otherwise, key) ? BiasRule.Required : BiasRule.None;
 }

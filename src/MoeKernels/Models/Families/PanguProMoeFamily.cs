@@ -15,6 +15,9 @@ internal sealed class PanguProMoeFamily : ModelFamily
     /// <inheritdoc/>
     public override ModelDescription Describe(ConfigReader config)
     {
+        if (config.BoolOr(false, "sandwich_norm") || config.BoolOr(false, "router_enable_expert_bias"))
+            throw config.Unsupported("sandwich_norm", "the second version of Pangu Pro MoE");
+
         var decoder = new DecoderConfig(config, normEpsilon: 1e-5f);
         var parts = new DecoderParts(decoder);
         RopeSpec rope = decoder.Rope(theta: 16e6);
