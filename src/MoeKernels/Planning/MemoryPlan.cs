@@ -3,13 +3,14 @@ namespace MoeKernels.Planning;
 /// <summary>What running a model takes, computed from config and headers before anything is loaded.</summary>
 public sealed record MemoryPlan
 {
-    /// <summary>Routed experts, mapped from the files as they are stored.</summary>
+    /// <summary>Routed experts that are mapped from the files as they are stored.</summary>
     public required long ExpertBytes { get; init; }
 
     /// <summary>All other weights, mapped.</summary>
     public required long OtherWeightBytes { get; init; }
 
-    /// <summary>Copies the loader makes: small vectors widened to fp32, transposed fused tensors.</summary>
+    /// <summary>Copies the loader makes: small vectors widened to fp32, and fused experts stored inputs first, which
+    /// are transposed and then not read from the files again.</summary>
     public required long CopiedBytes { get; init; }
 
     /// <summary>KV caches and recurrent states of the sessions.</summary>
@@ -18,7 +19,7 @@ public sealed record MemoryPlan
     /// <summary>Scratch memory of forward calls.</summary>
     public required long WorkspaceBytes { get; init; }
 
-    /// <summary>The .NET runtime, the library and the tokenizer.</summary>
+    /// <summary>The .NET runtime, the library with its tables of rotary positions, and the tokenizer.</summary>
     public required long RuntimeBytes { get; init; }
 
     /// <summary>Context length of each session.</summary>
@@ -57,7 +58,7 @@ public sealed record MemoryPlan
             List<string> advice = [$"{missing} bytes are missing."];
             if (StateBytes >= missing)
             {
-                long context = ContextLength - (missing * ContextLength / StateBytes) - 1;
+                long context = ContextLength - (long)((Int128)missing * ContextLength / StateBytes) - 1;
                 advice.Add($"A context of at most {Math.Max(context, 0)} tokens would fit.");
             }
             else if (TotalBytes - ExpertBytes - OtherWeightBytes <= Hardware.AvailableMemoryBytes)

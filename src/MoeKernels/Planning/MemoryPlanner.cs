@@ -1,5 +1,7 @@
 using MoeKernels.Models.Description;
 using MoeKernels.Models.Execution;
+using MoeKernels.Models.Layers;
+using MoeKernels.Models.Loading;
 
 namespace MoeKernels.Planning;
 
@@ -26,15 +28,16 @@ internal static class MemoryPlanner
         long state = ModelInspector.Layers(model).Sum(layer => layer.StateBytes(contextLength));
         long workspace = sizeof(float) * Transformer.ScratchFloats(model, chunk, contextLength, threads);
         long experts = Bytes(info, WeightRole.RoutedExperts);
+        long transposed = TransposedBytes(info, model);
         long active = info.Experts == 0 ? 0 : experts / info.Experts * info.ExpertsPerToken;
         return new MemoryPlan
         {
-            ExpertBytes = experts,
+            ExpertBytes = experts - transposed,
             OtherWeightBytes = info.Bytes - experts,
-            CopiedBytes = CopiedBytes(info),
+            CopiedBytes = WidenedBytes(info) + transposed,
             StateBytes = state * sessions,
             WorkspaceBytes = workspace * sessions,
-            RuntimeBytes = RuntimeBytes + TokenizerBytes(info),
+            RuntimeBytes = RuntimeBytes + TokenizerBytes(info) + RotaryBytes(model, contextLength),
             ContextLength = contextLength,
             Sessions = sessions,
             PrefillChunk = chunk,
@@ -58,8 +61,31 @@ internal static class MemoryPlanner
         return info.Bytes - Bytes(info, WeightRole.RoutedExperts) - unread;
     }
 
-    /// <summary>Vectors are widened to fp32; fused tensors stored inputs first are transposed in their width.</summary>
-    private static long CopiedBytes(ModelInfo info) => info.Tensors
-        .Where(tensor => tensor.Role != WeightRole.Unused && tensor.Shape.Count == 1)
-        .Sum(tensor => tensor.Shape[0] * sizeof(float));
+    /// <summary>Vectors become fp32 copies, and so do the biases of fused experts.</summary>
+    private static long WidenedBytes(ModelInfo info) => info.Tensors
+        .Where(tensor => tensor.Role != WeightRole.Unused && (tensor.Shape.Count == 1
+            || (tensor.Role == WeightRole.RoutedExperts && tensor.Name.EndsWith("_bias", StringComparison.Ordinal))))
+        .Sum(tensor => tensor.Shape.Aggregate(1L, (product, extent) => product * extent) * sizeof(float));
+
+    /// <summary>Fused experts stored inputs first.</summary>
+    private static long TransposedBytes(ModelInfo info, ModelDescription model)
+    {
+        var tensors = info.Tensors.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
+        return ModelInspector.Layers(model).OfType<MoeSpec>().Sum(moe => TransposedBytes(tensors, moe.Experts));
+    }
+
+    private static long TransposedBytes(Dictionary<string, TensorSummary> tensors, ExpertsSpec experts) =>
+        Find(tensors, experts.FusedGateUp) is { } gateUp && Find(tensors, experts.FusedDown) is { } down
+            && FusedOrientation.IsTransposed(experts, gateUp.Shape, down.Shape)
+            ? gateUp.Bytes + down.Bytes
+            : 0;
+
+    private static TensorSummary? Find(Dictionary<string, TensorSummary> tensors, TensorName name) =>
+        name.Spellings.Select(spelling => tensors.GetValueOrDefault(spelling)).OfType<TensorSummary>().FirstOrDefault();
+
+    /// <summary>Layers with the same rotary embedding share one table.</summary>
+    private static long RotaryBytes(ModelDescription model, int contextLength) =>
+        sizeof(float) * ModelInspector.Layers(model)
+            .Select(layer => layer is AttentionSpec attention ? attention.Rope : (layer as MlaSpec)?.Rope)
+            .OfType<RopeSpec>().Distinct().Sum(rope => RopeTable.Floats(rope, contextLength));
 }

@@ -54,8 +54,8 @@ internal static class ModelInspector
     /// <summary>Numbers of the trained model in a tensor: two per byte of MXFP4 blocks, none in scales.</summary>
     private static long Parameters(TensorSummary tensor)
     {
-        if (tensor.Name.EndsWith("_scales", StringComparison.Ordinal)
-            || tensor.Name.EndsWith("_scale_inv", StringComparison.Ordinal))
+        string[] scales = ["_scales", "_scale_inv", "weight_scale", "input_scale"];
+        if (scales.Any(ending => tensor.Name.EndsWith(ending, StringComparison.Ordinal)))
         {
             return 0;
         }

@@ -102,7 +102,7 @@ internal sealed class WeightRoles
 
     private void Add(TensorName? name, WeightRole role)
     {
-        foreach (string alternative in name?.Alternatives ?? [])
+        foreach (string alternative in name?.Spellings ?? [])
         {
             _roles[alternative] = role;
         }

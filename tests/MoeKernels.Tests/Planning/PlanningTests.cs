@@ -1,4 +1,5 @@
 using MoeKernels.Planning;
+using MoeKernels.Tests.Models;
 using MoeKernels.Tests.Repository;
 
 namespace MoeKernels.Tests.Planning;
@@ -51,6 +52,64 @@ public class PlanningTests
         var tiny = MoeModel.Plan(Model, hardware: machine with { AvailableMemoryBytes = 1 << 20 });
         Assert.False(tiny.Fits);
         Assert.NotEmpty(tiny.Advice);
+    }
+
+    /// <summary>Fused experts stored inputs first are transposed into memory and then not read from the files
+    /// again.</summary>
+    [Fact]
+    public void Plan_FusedExpertsInputsFirst_CountsThemAsCopies()
+    {
+        using var variant = ModelVariant.Of("qwen3_moe");
+        variant.Fuse(inputsFirst: true);
+        string folder = variant.Save();
+        long experts = MoeModel.Inspect(folder).Parts.First(part => part.Role == WeightRole.RoutedExperts).Bytes;
+        var plan = MoeModel.Plan(folder);
+        Assert.Equal(0, plan.ExpertBytes);
+        using var loaded = TestModel.Load(folder);
+        Assert.InRange(loaded.Transformer.CopiedBytes, experts, 2 * experts);
+        Assert.InRange(plan.CopiedBytes, experts, loaded.Transformer.CopiedBytes);
+
+        using var straight = ModelVariant.Of("qwen3_moe");
+        straight.Fuse(inputsFirst: false);
+        var mapped = MoeModel.Plan(straight.Save());
+        Assert.Equal(experts, mapped.ExpertBytes);
+        Assert.Equal(plan.CopiedBytes - experts, mapped.CopiedBytes);
+    }
+
+    /// <summary>Exports of a language model keep or drop the prefix of the multimodal checkpoint.</summary>
+    [Fact]
+    public void Inspect_LanguageModelsPrefix_ChangesNoRole()
+    {
+        using var variant = ModelVariant.Of("llama4-text");
+        var expected = MoeModel.Inspect(variant.Save());
+        foreach (string name in variant.Tensors.Keys.ToArray())
+            variant.Rename(name, $"language_model.{name}");
+        var info = MoeModel.Inspect(variant.Save());
+        Assert.Equal(expected.Parts, info.Parts);
+    }
+
+    /// <summary>States of millions of positions times millions of missing bytes need more than 64 bits.</summary>
+    [Fact]
+    public void Advice_ContextOfTenMillion_StaysInsideIt()
+    {
+        var plan = new MemoryPlan
+        {
+            ExpertBytes = 0,
+            OtherWeightBytes = 0,
+            CopiedBytes = 0,
+            StateBytes = 10_485_760L * 393_216,
+            WorkspaceBytes = 0,
+            RuntimeBytes = 0,
+            ContextLength = 10_485_760,
+            Sessions = 1,
+            PrefillChunk = 512,
+            Hardware = new HardwareInfo(2, 1L << 40, 1L << 40, "AVX2"),
+            BytesPerToken = 1,
+        };
+
+        long fitting = (1L << 40) / 393_216;
+        Assert.Contains(plan.Advice, line => line.Contains($" {fitting} tokens", StringComparison.Ordinal)
+            || line.Contains($" {fitting - 1} tokens", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -28,6 +28,12 @@ internal sealed record ExpertsSpec
 
     public BiasRule Bias { get; init; }
 
+    /// <summary>Gate and up of all experts in one tensor, where the files have it.</summary>
+    public TensorName FusedGateUp => Module.With(".gate_up_proj");
+
+    /// <summary>Down of all experts in one tensor.</summary>
+    public TensorName FusedDown => Module.With(".down_proj");
+
     public GateUpOrder FusedOrder { get; init; }
 
     /// <summary>Orientation of fused tensors when the shapes cannot tell: true for [E, inputs, outputs] (Llama-4,

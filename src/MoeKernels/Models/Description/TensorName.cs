@@ -4,7 +4,13 @@ namespace MoeKernels.Models.Description;
 /// wins.</summary>
 internal sealed record TensorName(params string[] Alternatives)
 {
+    private const string LanguageModel = "language_model.";
+
     public string First => Alternatives[0];
+
+    /// <summary>Every name to look for, best first: the alternatives, then each with the language model's prefix added
+    /// or taken away. Exports of the language model alone keep it or drop it, whatever the config says.</summary>
+    public IEnumerable<string> Spellings => Alternatives.Concat(Alternatives.Select(OtherPrefix));
 
     public static implicit operator TensorName(string name) => new(name);
 
@@ -12,4 +18,7 @@ internal sealed record TensorName(params string[] Alternatives)
     public TensorName With(string suffix) => new([.. Alternatives.Select(name => name + suffix)]);
 
     public override string ToString() => string.Join(" or ", Alternatives);
+
+    private static string OtherPrefix(string name) =>
+        name.StartsWith(LanguageModel, StringComparison.Ordinal) ? name[LanguageModel.Length..] : LanguageModel + name;
 }

@@ -49,8 +49,7 @@ public sealed class ForwardInput
     /// <summary>Reads <c>input_ids</c> and, where they are, <c>attention_mask</c> and <c>decoder_input_ids</c>, each
     /// [B, T] or [T] of 32- or 64-bit integers.</summary>
     /// <exception cref="MoeFormatException">The file is not valid, a tensor is missing, or its shape or a number does
-    /// not
-    /// fit.</exception>
+    /// not fit.</exception>
     public static ForwardInput Open(string path)
     {
         using SafetensorsFile file = SafetensorsFile.Open(path);

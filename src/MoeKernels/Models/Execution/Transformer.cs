@@ -8,8 +8,7 @@ using MoeKernels.Models.Loading;
 namespace MoeKernels.Models.Execution;
 
 /// <summary>A loaded model: weights and the order of computation. Immutable; any number of threads may run it at a
-/// time,
-/// each with its own <see cref="ForwardContext"/> and sequences.</summary>
+/// time, each with its own <see cref="ForwardContext"/> and sequences.</summary>
 internal sealed unsafe class Transformer : IDisposable
 {
     private readonly ModelMemory _memory;
@@ -84,8 +83,7 @@ internal sealed unsafe class Transformer : IDisposable
     /// <exception cref="InvalidOperationException">The model has no encoder.</exception>
     /// <inheritdoc cref="Forward" path="/exception"/>
     /// <remarks>A sequence keeps its source over <see cref="SequenceState.Rewind"/> until the next call. An exception
-    /// before
-    /// the end of the encoder leaves every sequence's source as it was.</remarks>
+    /// before the end of the encoder leaves every sequence's source as it was.</remarks>
     public void Encode(ForwardContext context, ReadOnlySpan<int> tokens)
     {
         EncoderParts encoder = _encoder ?? throw new InvalidOperationException("The model has no encoder.");

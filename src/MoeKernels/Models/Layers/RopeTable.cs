@@ -25,6 +25,10 @@ internal sealed unsafe class RopeTable : IDisposable
         RopeFrequencies.Compute(spec, spec.OriginalContext, _frequencies);
     }
 
+    /// <summary>Floats of a table for positions below <paramref name="contextLength"/>.</summary>
+    public static long Floats(RopeSpec spec, int contextLength) =>
+        (contextLength + BlockPositions - 1L) / BlockPositions * BlockPositions * spec.Dimensions;
+
     /// <summary>Rotated elements of a head: a row of angles is [cos of each pair, sin of each pair].</summary>
     public int Dimensions => _spec.Dimensions;
 

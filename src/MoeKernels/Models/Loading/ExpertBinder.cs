@@ -5,15 +5,11 @@ using MoeKernels.Models.Description;
 namespace MoeKernels.Models.Loading;
 
 /// <summary>Binds routed experts from any layout: one tensor per expert and matrix (A), fused with inputs before
-/// outputs
-/// (B, released by Llama-4 and GPT-OSS), fused with outputs before inputs (C, saved by transformers 5), or MXFP4
-/// blocks.</summary>
+/// outputs (B, released by Llama-4 and GPT-OSS), fused with outputs before inputs (C, saved by transformers 5), or
+/// MXFP4 blocks.</summary>
 /// <remarks>A and C are views. B is transposed once into owned memory, in its stored width.</remarks>
 internal sealed unsafe class ExpertBinder
 {
-    private const string GateUpName = ".gate_up_proj";
-    private const string DownName = ".down_proj";
-
     private readonly WeightBinder _binder;
     private readonly ExpertsSpec _spec;
     private readonly Activation _activation;
@@ -24,8 +20,7 @@ internal sealed unsafe class ExpertBinder
     private ExpertBinder(WeightBinder binder, ExpertsSpec spec, in Activation activation, int experts)
     {
         (_binder, _spec, _activation, _experts) = (binder, spec, activation, experts);
-        _gateUp = spec.Module.With(GateUpName);
-        _down = spec.Module.With(DownName);
+        (_gateUp, _down) = (spec.FusedGateUp, spec.FusedDown);
     }
 
     /// <summary>Binds the experts of one layer.</summary>
@@ -83,7 +78,7 @@ internal sealed unsafe class ExpertBinder
             gateUp, w => interleaved ? w.EverySecondRow(0) : w.Slice(0, _spec.Intermediate));
         WeightMatrix[] up = Array.ConvertAll(
             gateUp, w => interleaved ? w.EverySecondRow(1) : w.Slice(_spec.Intermediate, _spec.Intermediate));
-        float* gateUpBias = FusedBias(_gateUp, both);
+        float[]? gateUpBias = FusedBias(_gateUp, both);
         return new ExpertMatrices(
             _experts,
             _activation,
@@ -92,7 +87,7 @@ internal sealed unsafe class ExpertBinder
             _binder.Memory.Keep<WeightMatrix>(down, "experts"),
             Rows(Half(gateUpBias, 0), _spec.Intermediate),
             Rows(Half(gateUpBias, 1), _spec.Intermediate),
-            Rows(FusedBias(_down, _spec.Hidden), _spec.Hidden));
+            Rows(Kept(FusedBias(_down, _spec.Hidden)), _spec.Hidden));
     }
 
     private WeightMatrix[] FusedMatrices(TensorName name, int outputs, int inputs, bool transposed) => transposed
@@ -101,19 +96,21 @@ internal sealed unsafe class ExpertBinder
         : _binder.Matrices(name, _experts, outputs, inputs);
 
     /// <summary>[E × length], or null.</summary>
-    private float* FusedBias(TensorName weight, int length)
+    private float[]? FusedBias(TensorName weight, int length)
     {
         TensorName name = weight.With("_bias");
-        if (_spec.Bias == BiasRule.None || (_spec.Bias == BiasRule.WhenPresent && !_binder.Has(name)))
-            return null;
-
-        return _binder.Memory.Keep<float>(_binder.Singles(name, _experts, length), name.First);
+        return _spec.Bias == BiasRule.None || (_spec.Bias == BiasRule.WhenPresent && !_binder.Has(name))
+            ? null
+            : _binder.Singles(name, _experts, length);
     }
 
+    private float* Kept(float[]? values) =>
+        values is null ? null : _binder.Memory.Keep<float>(values, "expert biases");
+
     /// <summary>The gate's (0) or up's (1) part of biases [E × 2 intermediate], as [E × intermediate].</summary>
-    private float* Half(float* both, int half)
+    private float* Half(float[]? both, int half)
     {
-        if (both == null)
+        if (both is null)
             return null;
 
         int n = _spec.Intermediate;
@@ -121,9 +118,9 @@ internal sealed unsafe class ExpertBinder
         float* part = _binder.Memory.Allocate<float>((long)_experts * n, "expert biases");
         for (int e = 0; e < _experts; e++)
         {
-            float* source = both + ((nint)e * 2 * n);
+            nint first = (nint)e * 2 * n;
             for (int i = 0; i < n; i++)
-                part[((nint)e * n) + i] = source[interleaved ? (2 * i) + half : (half * n) + i];
+                part[((nint)e * n) + i] = both[first + (interleaved ? (2 * i) + half : (half * n) + i)];
         }
 
         return part;

@@ -1,8 +1,8 @@
 namespace MoeKernels.Models.Loading;
 
 /// <summary>Everything a loaded model keeps outside the managed heap: the mapped checkpoint and the copies made of
-/// parts
-/// of it. A forward call holds a lease, so that disposing the model during one frees nothing under its feet.</summary>
+/// parts of it. A forward call holds a lease, so that disposing the model during one frees nothing under its
+/// feet.</summary>
 internal sealed unsafe class ModelMemory : IDisposable
 {
     private readonly List<IDisposable> _owned;

@@ -5,16 +5,12 @@ using MoeKernels.Models.Layers;
 namespace MoeKernels.Models.Loading;
 
 /// <summary>Turns names into weights: matrices become views of the mapped checkpoint in their stored width, small
-/// vectors
-/// fp32 copies.</summary>
+/// vectors fp32 copies.</summary>
 /// <remarks>Names of tensors nobody asks for (multi-token prediction layers, buffers) are never looked at.</remarks>
 internal sealed unsafe class WeightBinder
 {
-    private const string LanguageModel = "language_model.";
-
     private readonly Checkpoint _checkpoint;
-    private readonly int _blockRows;
-    private readonly int _blockColumns;
+    private readonly StoredQuantization _quantization;
     private readonly HashSet<string> _bound = new(StringComparer.Ordinal);
 
     /// <summary>Reads what the config says about quantised weights.</summary>
@@ -26,14 +22,7 @@ internal sealed unsafe class WeightBinder
     {
         _checkpoint = checkpoint;
         Memory = memory;
-        ConfigReader? quantization = config.OptionalObject("quantization_config");
-        string method = quantization?.StringOr("fp8", "quant_method") ?? "none";
-        if (method is not ("none" or "fp8" or "fbgemm_fp8" or "compressed-tensors" or "mxfp4"))
-            throw quantization!.Unsupported("quant_method", $"weights quantised by '{method}'");
-        int[] block = quantization?.OptionalIntArray("weight_block_size") ?? [128, 128];
-        if (block.Length != 2 || block[0] < 1 || block[1] < 1)
-            throw quantization!.Error("weight_block_size", "is not two positive numbers");
-        (_blockRows, _blockColumns) = (block[0], block[1]);
+        _quantization = StoredQuantization.Read(config);
     }
 
     /// <summary>Owner of what is copied.</summary>
@@ -50,7 +39,8 @@ internal sealed unsafe class WeightBinder
     public WeightMatrix Matrix(TensorName name, int rows, int columns)
     {
         string present = Present(name);
-        return _checkpoint.Matrix(Bound(present), rows, columns, _blockRows, _blockColumns);
+        return _checkpoint.Matrix(
+            Bound(present), rows, columns, _quantization.BlockRows, _quantization.BlockColumns);
     }
 
     /// <summary>One matrix per expert of a fused tensor [experts, rows, columns].</summary>
@@ -64,7 +54,8 @@ internal sealed unsafe class WeightBinder
     {
         string present = Present(name);
         return _checkpoint.Matrices(
-            copied ? present : Bound(present), experts, rows, columns, _blockRows, _blockColumns);
+            copied ? present : Bound(present), experts, rows, columns,
+            _quantization.BlockRows, _quantization.BlockColumns);
     }
 
     /// <summary>The tensor itself, for those whose shape decides what they are; null where it is missing.</summary>
@@ -111,14 +102,7 @@ internal sealed unsafe class WeightBinder
     /// <summary>The name that is there; the first of all where none is, which the lookup then reports.</summary>
     private string Present(TensorName name) => Resolve(name) ?? name.First;
 
-    /// <summary>The first name that is there, as it is or with the language model's prefix added or taken away: exports
-    /// of the language model alone keep it or drop it, whatever the config says.</summary>
-    private string? Resolve(TensorName name) =>
-        Array.Find(name.Alternatives, _checkpoint.HasMatrix)
-        ?? Array.Find(Array.ConvertAll(name.Alternatives, OtherPrefix), _checkpoint.HasMatrix);
-
-    private static string OtherPrefix(string name) =>
-        name.StartsWith(LanguageModel, StringComparison.Ordinal) ? name[LanguageModel.Length..] : LanguageModel + name;
+    private string? Resolve(TensorName name) => name.Spellings.FirstOrDefault(_checkpoint.HasMatrix);
 
     private string Bound(string name)
     {
