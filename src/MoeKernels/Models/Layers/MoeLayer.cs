@@ -111,8 +111,9 @@ public sealed unsafe class MoeLayer : IDisposable
         using var use = workspace.Enter(ScratchFloats(tokens, workspace.Threads));
 
         // The layer multiplies the output factor into the weights, so it gets its own copy of them.
-        float* weights = use.Memory.Take(routing.Weights.Length);
-        routing.Weights.CopyTo(new Span<float>(weights, routing.Weights.Length));
+        int choices = tokens * Spec.Router.TopK;
+        float* weights = use.Memory.Take(choices);
+        routing.Weights[..choices].CopyTo(new Span<float>(weights, choices));
         fixed (float* x = hidden)
         fixed (float* y = output)
         fixed (int* ids = routing.ExpertIds)

@@ -106,6 +106,22 @@ public class MoeLayerTests
         Assert.Equal(given, weights);
     }
 
+    /// <summary>Buffers made for a larger batch may be used again for a smaller one.</summary>
+    [Fact]
+    public void Forward_RoutingLongerThanTheBatch_UsesItsBeginning()
+    {
+        using var fixture = new LayerFixture(Layers["mixtral"]);
+        using var workspace = new MoeWorkspace(threads: 1);
+        int k = fixture.Spec.Router.TopK;
+        float[] x = fixture.Input(2);
+        int[] ids = new int[1_000_000 * k];
+        float[] weights = new float[1_000_000 * k];
+        fixture.Layer.Route(x, ids, weights, 2, workspace);
+        float[] y = new float[x.Length];
+        fixture.Layer.Forward(x, new Routing(ids, weights), y, 2, workspace);
+        Assert.Equal(fixture.Forward(x, workspace), y);
+    }
+
     [Fact]
     public void Forward_NoTokens_DoesNothing()
     {
