@@ -12,12 +12,15 @@ public partial class DependencyTests
         ["Router"] = ["Core"],
         ["Permute"] = ["Core", "Router"],
         ["Experts"] = ["Core", "Router", "Permute"],
-        ["Cpu"] = ["Core", "Router", "Permute", "Experts"],
         ["Formats"] = ["Core"],
+        ["Packed"] = ["Core", "Formats"],
+        ["Cpu"] = ["Core", "Router", "Permute", "Experts", "Packed"],
         ["Text"] = ["Core"],
-        ["Models"] = ["Core", "Router", "Permute", "Experts", "Cpu", "Formats", "Text"],
-        ["Generation"] = ["Core", "Router", "Permute", "Experts", "Cpu", "Formats", "Text", "Models"],
-        ["Planning"] = ["Core", "Router", "Permute", "Experts", "Cpu", "Formats", "Text", "Models"],
+        ["Models"] = ["Core", "Router", "Permute", "Experts", "Packed", "Cpu", "Formats", "Text"],
+        ["Generation"] =
+            ["Core", "Router", "Permute", "Experts", "Packed", "Cpu", "Formats", "Text", "Models"],
+        ["Planning"] =
+            ["Core", "Router", "Permute", "Experts", "Packed", "Cpu", "Formats", "Text", "Models"],
     };
 
     private static readonly Dictionary<string, string[]> AllowedProjects = new()
