@@ -14,10 +14,14 @@ public enum RotaryPrecision
 /// <summary>How a model is loaded.</summary>
 public sealed record MoeLoadOptions
 {
+    /// <summary>Most worker threads.</summary>
+    public const int MaxThreads = Cpu.WorkerPool.MaxThreads;
+
     /// <summary>Context of sessions that do not ask for one; null: what the model allows, at most 4096.</summary>
     public int? ContextLength { get; init; }
 
-    /// <summary>Worker threads; 0: the environment variable MOEK_THREADS, else all processors.</summary>
+    /// <summary>Worker threads, at most <see cref="MaxThreads"/>; 0: the environment variable MOEK_THREADS, else all
+    /// processors.</summary>
     public int Threads { get; init; }
 
     /// <summary>Precision of the rotary frequencies.</summary>

@@ -17,10 +17,14 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
 {
     private const int DefaultContextLength = 4096;
 
+    // More would leave the numbers that bytes are counted in.
+    private const int MaxPlannedSessions = 100_000;
+
     private readonly SessionModel _model;
     private readonly Lifetime _lifetime;
     private readonly Lazy<ChatTemplate?> _chatTemplate;
-    private MoeModel(Transformer transformer, WorkerPool pool, ModelParts parts, MoeLoadOptions options)
+
+    private MoeModel(Transformer transformer, WorkerPool pool, ModelParts parts, string kernels, int contextLength)
     {
         _lifetime = new Lifetime(this, () =>
         {
@@ -30,10 +34,10 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         Info = parts.Info;
         Tokenizer = parts.Tokenizer;
         _chatTemplate = parts.ChatTemplate;
-        Backend = new BackendInfo("auto", "cpu", KernelSets.Name, pool.Threads);
+        Backend = new BackendInfo("auto", "cpu", kernels, pool.Threads);
         _model = new SessionModel(
-            transformer, pool, Tokenizer, parts.Defaults, ContextLength(options, Info), _lifetime.Share);
-        Memory = Plan(Info, transformer.Description, options, null, 1, pool.Threads);
+            Info.Path, transformer, pool, Tokenizer, parts.Defaults, contextLength, _lifetime.Share);
+        Memory = Plan(Info, transformer.Description, contextLength, null, 1, pool.Threads);
     }
 
     /// <summary>What the folder holds.</summary>
@@ -63,6 +67,8 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     /// <exception cref="MoeUnsupportedException">The model needs something this library does not do; names
     /// it.</exception>
     /// <exception cref="MoeOutOfMemoryException">The memory is not there.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range for any model or for this
+    /// one.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static async Task<MoeModel> LoadAsync(
         string path,
@@ -73,6 +79,8 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         ArgumentNullException.ThrowIfNull(path);
         options ??= new MoeLoadOptions();
         ArgumentOutOfRangeException.ThrowIfNegative(options.Threads, nameof(options.Threads));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(
+            options.Threads, MoeLoadOptions.MaxThreads, nameof(options.Threads));
         return await Task.Run(() => LoadCoreAsync(path, options, progress, cancellationToken), cancellationToken)
             .ConfigureAwait(false);
     }
@@ -90,19 +98,20 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     /// <param name="path">Model folder.</param>
     /// <param name="options">Context length and threads, as for loading.</param>
     /// <param name="hardware">Machine to plan for; null: this one.</param>
-    /// <param name="sessions">Sessions side by side.</param>
+    /// <param name="sessions">Sessions side by side, at most 100,000.</param>
     /// <inheritdoc cref="LoadAsync" path="/exception"/>
     public static MemoryPlan Plan(
         string path, MoeLoadOptions? options = null, HardwareInfo? hardware = null, int sessions = 1)
     {
         ArgumentNullException.ThrowIfNull(path);
         ArgumentOutOfRangeException.ThrowIfLessThan(sessions, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(sessions, MaxPlannedSessions);
         options ??= new MoeLoadOptions();
         using var folder = ModelFolder.Open(path);
         var description = FamilyRegistry.Describe(folder.Config);
         var info = ModelInspector.Inspect(folder, description);
         int threads = options.Threads > 0 ? options.Threads : WorkerPool.DefaultThreads;
-        return Plan(info, description, options, hardware, sessions, threads);
+        return Plan(info, description, ContextLength(options, info), hardware, sessions, threads);
     }
 
     /// <summary>Starts a text.</summary>
@@ -114,13 +123,19 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     }
 
     /// <summary>Starts a conversation in the model's chat template.</summary>
-    /// <exception cref="MoeUnsupportedException">The folder has no chat template or no tokenizer.</exception>
+    /// <exception cref="MoeUnsupportedException">The folder has no chat template or no tokenizer, or the model is an
+    /// encoder-decoder.</exception>
     public MoeChat CreateChat(SessionOptions? options = null)
     {
         var template = ChatTemplate
             ?? throw new MoeUnsupportedException("chat with a model that has no chat template", Info.Path);
         var tokenizer = Tokenizer
             ?? throw new MoeUnsupportedException("chat with a model that has no tokenizer.json", Info.Path);
+        if (Info.IsEncoderDecoder)
+        {
+            throw new MoeUnsupportedException("chat with an encoder-decoder model", Info.Path);
+        }
+
         return new MoeChat(CreateSession(options), template, tokenizer);
     }
 
@@ -131,6 +146,9 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     /// <param name="progress">Told after each call.</param>
     /// <param name="cancellationToken">Checked between layers.</param>
     /// <exception cref="ArgumentException">The texts are shorter than one window.</exception>
+    /// <exception cref="MoeUnsupportedException">A model is an encoder-decoder or has no tokenizer, or the two have
+    /// other vocabularies.</exception>
+    /// <exception cref="MoeNonFiniteException">A text has no finite likelihood.</exception>
     public async Task<EvaluationResult> EvaluateAsync(
         IReadOnlyList<string> texts,
         EvaluationOptions? options = null,
@@ -187,9 +205,16 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     {
         var folder = ModelFolder.Open(path);
         ModelParts parts;
+        int contextLength;
+        string kernels;
+        WorkerPool pool;
         try
         {
+            // Mistakes in options and environment come before the weights: they cost no loading and leak none.
             parts = ModelParts.Read(path, folder);
+            contextLength = ContextLength(options, parts.Info);
+            kernels = KernelSets.Name;
+            pool = new WorkerPool(options.Threads);
         }
         catch
         {
@@ -197,20 +222,28 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
             throw;
         }
 
-        var transformer = await ModelLoader.LoadAsync(
-            folder, options.ReadAhead, progress, options.Rotary == RotaryPrecision.BFloat16, cancellationToken)
-            .ConfigureAwait(false);
-        return new MoeModel(transformer, new WorkerPool(options.Threads), parts, options);
+        try
+        {
+            var transformer = await ModelLoader.LoadAsync(
+                folder, options.ReadAhead, progress, options.Rotary == RotaryPrecision.BFloat16, cancellationToken)
+                .ConfigureAwait(false);
+            return new MoeModel(transformer, pool, parts, kernels, contextLength);
+        }
+        catch
+        {
+            pool.Dispose();
+            throw;
+        }
     }
 
     private static MemoryPlan Plan(
         ModelInfo info,
         Models.Description.ModelDescription description,
-        MoeLoadOptions options,
+        int contextLength,
         HardwareInfo? hardware,
         int sessions,
         int threads) => MemoryPlanner.Plan(
-            info, description, hardware ?? HardwareInfo.Detect(), ContextLength(options, info),
+            info, description, hardware ?? HardwareInfo.Detect(), contextLength,
             new SessionOptions().PrefillChunk, sessions, threads);
 
     private static int ContextLength(MoeLoadOptions options, ModelInfo info)

@@ -12,6 +12,11 @@ namespace MoeKernels.Cpu;
 /// </remarks>
 internal sealed unsafe class WorkerPool : IDisposable
 {
+    /// <summary>Far above any machine of today: more is a typing mistake, and would take minutes to start.</summary>
+    public const int MaxThreads = 1024;
+
+    private const string Variable = "MOEK_THREADS";
+
     // About 50 microseconds: longer than the serial gaps between two parallel steps of a layer.
     private const int SpinRounds = 1500;
     private const int HelperStackBytes = 1 << 20;
@@ -36,10 +41,12 @@ internal sealed unsafe class WorkerPool : IDisposable
 
     /// <summary>Starts the threads.</summary>
     /// <param name="threads">Workers including the caller; 0 means <see cref="DefaultThreads"/>.</param>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="threads"/> is negative.</exception>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="threads"/> is negative or above
+    /// <see cref="MaxThreads"/>.</exception>
     public WorkerPool(int threads = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(threads, MaxThreads);
         Threads = threads == 0 ? DefaultThreads : threads;
         _helpers = new Thread[Threads - 1];
         for (int i = 0; i < _helpers.Length; i++)
@@ -57,12 +64,25 @@ internal sealed unsafe class WorkerPool : IDisposable
     /// <summary>Workers, the calling thread included.</summary>
     public int Threads { get; }
 
-    /// <summary>The environment variable MOEK_THREADS if it is a positive number, else the processors of this
-    /// process.</summary>
-    public static int DefaultThreads =>
-        int.TryParse(Environment.GetEnvironmentVariable("MOEK_THREADS"), out int threads) && threads > 0
-            ? threads
-            : Environment.ProcessorCount;
+    /// <summary>What the environment variable MOEK_THREADS asks for, else the processors of this process.</summary>
+    /// <exception cref="MoeUnsupportedException">The variable holds no number of threads.</exception>
+    public static int DefaultThreads => FromEnvironment(Environment.GetEnvironmentVariable(Variable));
+
+    /// <summary>Reads a number of threads; nothing and 0 stand for all processors.</summary>
+    /// <exception cref="MoeUnsupportedException">It is no whole number up to <see cref="MaxThreads"/>.</exception>
+    public static int FromEnvironment(string? value)
+    {
+        int threads = 0;
+        bool valid = string.IsNullOrEmpty(value)
+            || int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out threads);
+        if (!valid || threads > MaxThreads)
+        {
+            throw new MoeUnsupportedException(
+                string.Create(CultureInfo.InvariantCulture, $"{Variable}={value} (known: 1 to {MaxThreads})"));
+        }
+
+        return threads > 0 ? threads : Math.Min(Environment.ProcessorCount, MaxThreads);
+    }
 
     /// <summary>Executes all items and returns when they are done.</summary>
     /// <typeparam name="TWork">A struct without managed references.</typeparam>

@@ -48,10 +48,14 @@ public sealed class MoeChat : IDisposable
             {
                 answer.Append(update.Text);
                 finished = update.Finish != FinishReason.None;
+                if (finished)
+                {
+                    // Before the last update is handed out: the reader may leave with it.
+                    AddMessage("assistant", answer.ToString());
+                }
+
                 yield return update;
             }
-
-            AddMessage("assistant", answer.ToString());
         }
         finally
         {

@@ -15,6 +15,8 @@ public sealed partial class MoeSession
     /// <param name="options">Length, sampling and stop texts.</param>
     /// <param name="cancellationToken">Stops within one token; the session stays usable.</param>
     /// <returns>Updates whose texts concatenate to the answer. Leaving the enumeration early stops the work.</returns>
+    /// <exception cref="ArgumentException">An option is out of range, or there is nothing to continue.</exception>
+    /// <exception cref="MoeContextException">The prompt does not fit the context.</exception>
     /// <exception cref="MoeUnsupportedException">The model folder has no tokenizer.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public IAsyncEnumerable<TokenUpdate> GenerateAsync(
@@ -22,7 +24,7 @@ public sealed partial class MoeSession
     {
         ArgumentNullException.ThrowIfNull(prompt);
         var tokenizer = _model.Tokenizer
-            ?? throw new MoeUnsupportedException("text prompts without a tokenizer.json", "model folder");
+            ?? throw new MoeUnsupportedException("text prompts without a tokenizer.json", _model.Path);
         var encoding = tokenizer.Encode(prompt, addSpecialTokens: _tokens.Count == 0 || HasEncoder);
         return GenerateAsync(encoding.Ids, options, cancellationToken);
     }

@@ -89,6 +89,9 @@ public sealed partial class MoeSession : IDisposable
     /// <exception cref="ArgumentException">No tokens, or <paramref name="lastLogits"/> has the wrong
     /// length.</exception>
     /// <exception cref="MoeContextException">The context is too short.</exception>
+    /// <exception cref="MoeNonFiniteException">A router's logits are not numbers.</exception>
+    /// <exception cref="InvalidOperationException">An encoder-decoder has no source yet, or another call is using the
+    /// session.</exception>
     public void Forward(ReadOnlySpan<int> tokens, Span<float> lastLogits, CancellationToken cancellationToken = default)
     {
         if (tokens.IsEmpty)
@@ -268,6 +271,7 @@ public sealed partial class MoeSession : IDisposable
 }
 
 /// <summary>What sessions share: the loaded model and what belongs to it.</summary>
+/// <param name="Path">Folder, for messages.</param>
 /// <param name="Transformer">Weights and layers.</param>
 /// <param name="Pool">Worker threads.</param>
 /// <param name="Tokenizer">Null when the model folder has none.</param>
@@ -275,6 +279,7 @@ public sealed partial class MoeSession : IDisposable
 /// <param name="ContextLength">Context of sessions that do not say.</param>
 /// <param name="Lease">Keeps the model's memory alive until disposed.</param>
 internal sealed record SessionModel(
+    string Path,
     Transformer Transformer,
     WorkerPool Pool,
     Tokenizer? Tokenizer,

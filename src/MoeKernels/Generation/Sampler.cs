@@ -36,7 +36,9 @@ internal sealed class Sampler
         logits.CopyTo(_scores);
         Penalize(context);
         bool greedy = _settings.Temperature == 0;
-        float scale = greedy ? 1 : 1 / _settings.Temperature;
+
+        // In double precision, for the inverse of a tiny temperature is no float.
+        double scale = greedy ? 1 : 1.0 / _settings.Temperature;
         int best = ArgMax(_scores);
         if (!float.IsFinite(_scores[best]))
         {
@@ -87,7 +89,7 @@ internal sealed class Sampler
     }
 
     /// <summary>Fills <see cref="_probabilities"/> with exp(scale (score - highest)) and returns their sum.</summary>
-    private double Exponentiate(float highest, float scale)
+    private double Exponentiate(float highest, double scale)
     {
         double total = 0;
         for (int i = 0; i < _scores.Length; i++)

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace MoeKernels.Generation;
 
 /// <summary>Sampling values with nothing left open: options over the model's defaults over ours.</summary>
@@ -8,6 +10,7 @@ internal sealed record SamplingSettings(
 
     /// <summary>Merges options with a model's defaults and checks the ranges.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
+    /// <exception cref="ArgumentException">A stop text is empty.</exception>
     public static SamplingSettings Resolve(GenerationOptions options, GenerationDefaults defaults)
     {
         float temperature = options.Temperature ?? (defaults.DoSample ? defaults.Temperature ?? 1 : 0);
@@ -22,6 +25,11 @@ internal sealed record SamplingSettings(
         RequireRange(topP, 0, 1, nameof(options.TopP));
         RequireRange(minP, 0, 1, nameof(options.MinP));
         RequireRange(penalty, float.Epsilon, float.MaxValue, nameof(options.RepetitionPenalty));
+        if (options.Stop.Any(string.IsNullOrEmpty))
+        {
+            throw new ArgumentException("A stop text must not be empty.", nameof(options));
+        }
+
         int seed = options.Seed ?? Random.Shared.Next();
         return new SamplingSettings(maxNewTokens, temperature, topK, topP, minP, penalty, seed);
     }
@@ -30,7 +38,8 @@ internal sealed record SamplingSettings(
     {
         if (!(value >= low && value <= high))
         {
-            throw new ArgumentOutOfRangeException(name, value, $"Must lie between {low} and {high}.");
+            throw new ArgumentOutOfRangeException(name, value, string.Create(
+                CultureInfo.InvariantCulture, $"{name} must lie between {low} and {high}."));
         }
     }
 }

@@ -7,6 +7,30 @@ namespace MoeKernels.Tests.Cpu;
 public sealed unsafe class WorkerPoolTests
 {
     [Theory]
+    [InlineData("3", 3)]
+    [InlineData("1024", 1024)]
+    public void FromEnvironment_Number_IsTaken(string value, int threads) =>
+        Assert.Equal(threads, WorkerPool.FromEnvironment(value));
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("")]
+    [InlineData("0")]
+    public void FromEnvironment_Nothing_MeansAllProcessors(string? value) =>
+        Assert.Equal(Environment.ProcessorCount, WorkerPool.FromEnvironment(value));
+
+    [Theory]
+    [InlineData("all")]
+    [InlineData("-1")]
+    [InlineData("1025")]
+    [InlineData("99999999999")]
+    public void FromEnvironment_NoNumberOfThreads_IsRefused(string value)
+    {
+        var error = Assert.Throws<MoeUnsupportedException>(() => WorkerPool.FromEnvironment(value));
+        Assert.Contains($"MOEK_THREADS={value}", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(5)]

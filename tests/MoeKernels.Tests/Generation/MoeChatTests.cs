@@ -47,6 +47,22 @@ public sealed class MoeChatTests : IDisposable
     }
 
     [Fact]
+    public async Task Send_LeftWithTheLastUpdate_KeepsTheAnswer()
+    {
+        using var model = await LoadAsync(Template);
+        using var chat = model.CreateChat();
+        await foreach (var update in chat.SendAsync("Who is there?", Greedy))
+        {
+            if (update.Finish != FinishReason.None)
+            {
+                break;
+            }
+        }
+
+        Assert.Equal(["user", "assistant"], chat.Messages.Select(message => message.Role));
+    }
+
+    [Fact]
     public async Task Send_LeftEarly_ForgetsTheQuestion()
     {
         using var model = await LoadAsync(Template);

@@ -85,6 +85,26 @@ public class MoeSessionTests(SampleModel sample) : IClassFixture<SampleModel>
     }
 
     [Fact]
+    public async Task Generate_EmptyStopText_IsRefusedAndTheSessionGoesOn()
+    {
+        using var session = sample.Model.CreateSession();
+        await Assert.ThrowsAsync<ArgumentException>(
+            () => TextAsync(session.GenerateAsync("It was a", Greedy with { Stop = ["x", string.Empty] })));
+        Assert.NotEmpty(await TextAsync(session.GenerateAsync("It was a", Greedy with { MaxNewTokens = 4 })));
+    }
+
+    [Fact]
+    public async Task Load_OptionsOutOfRange_AreRefusedByName()
+    {
+        int tooLong = sample.Model.Info.MaxContext + 1;
+        var context = await Assert.ThrowsAsync<ArgumentOutOfRangeException>(
+            () => MoeModel.LoadAsync(SampleModel.Folder, new MoeLoadOptions { ContextLength = tooLong }));
+        Assert.Contains("context length", context.Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => MoeModel.LoadAsync(
+            SampleModel.Folder, new MoeLoadOptions { Threads = MoeLoadOptions.MaxThreads + 1 }));
+    }
+
+    [Fact]
     public async Task Generate_LeftEarly_StopsTheWork()
     {
         using var session = sample.Model.CreateSession();

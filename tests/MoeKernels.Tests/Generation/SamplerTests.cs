@@ -49,6 +49,14 @@ public class SamplerTests
     }
 
     [Fact]
+    public void Next_TinyTemperature_TakesTheBest()
+    {
+        var sampler = new Sampler(Plain with { Temperature = 1e-42f }, 3);
+        Assert.Equal(1, sampler.Next([4, 4.5f, float.NegativeInfinity], [], out float logProbability));
+        Assert.Equal(0, logProbability);
+    }
+
+    [Fact]
     public void Next_NothingFinite_Throws()
     {
         var sampler = new Sampler(Plain, 2);

@@ -33,6 +33,9 @@ internal struct EvaluationSums
         Tokens += targets.Length;
     }
 
+    /// <summary>Whether the sums are numbers.</summary>
+    public readonly bool IsFinite => double.IsFinite(Nll) && double.IsFinite(_kl);
+
     /// <summary>Means over all targets.</summary>
     public readonly EvaluationResult Result(int windows, bool hasReference) => new(
         Nll / Tokens,
@@ -62,7 +65,10 @@ internal struct EvaluationSums
         for (int i = 0; i < reference.Length; i++)
         {
             double logP = reference[i] - normalizer;
-            sum += Math.Exp(logP) * (logP - (model[i] - modelNormalizer));
+            double p = Math.Exp(logP);
+
+            // A token that the reference excludes adds nothing, also where the model excludes it too.
+            sum += p > 0 ? p * (logP - (model[i] - modelNormalizer)) : 0;
         }
 
         return sum;

@@ -19,32 +19,43 @@ internal sealed class Evaluator : IDisposable
         if (reference is not null
             && reference.Transformer.Description.VocabularySize != model.Transformer.Description.VocabularySize)
         {
-            throw new MoeUnsupportedException("a reference with another vocabulary", "evaluation");
+            throw new MoeUnsupportedException("a reference with another vocabulary", reference.Path);
         }
 
+        RequireDecoderOnly(model);
         _model = new WindowScorer(model, options);
-        _reference = reference is null ? null : new WindowScorer(reference, options);
+        try
+        {
+            _reference = reference is null ? null : new WindowScorer(RequireDecoderOnly(reference), options);
+        }
+        catch
+        {
+            _model.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Encodes texts for <see cref="Run"/>.</summary>
     public static int[] Encode(SessionModel model, IEnumerable<string> texts)
     {
         var tokenizer = model.Tokenizer
-            ?? throw new MoeUnsupportedException("evaluation without a tokenizer.json", "model folder");
+            ?? throw new MoeUnsupportedException("evaluation without a tokenizer.json", model.Path);
         int separator = model.Defaults.EndOfSequence.Count > 0
             ? model.Defaults.EndOfSequence[0]
-            : throw new MoeUnsupportedException("evaluation without an end-of-sequence token", "config.json");
+            : throw new MoeUnsupportedException("evaluation without an end-of-sequence token", model.Path);
         return [.. texts.SelectMany(text => tokenizer.Encode(text, addSpecialTokens: false).Ids.Append(separator))];
     }
 
     /// <summary>Scores tokens.</summary>
     /// <exception cref="ArgumentException">There are fewer tokens than one window takes.</exception>
+    /// <exception cref="MoeNonFiniteException">A text has no finite likelihood or divergence.</exception>
     public EvaluationResult Run(
         ReadOnlySpan<int> tokens,
         EvaluationOptions options,
         IProgress<EvaluationProgress>? progress,
         CancellationToken cancellationToken)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxWindows ?? 1, 1, nameof(options.MaxWindows));
         int windows = Math.Min((tokens.Length - 1) / options.Window, options.MaxWindows ?? int.MaxValue);
         if (windows < 1)
         {
@@ -61,6 +72,11 @@ internal sealed class Evaluator : IDisposable
             _reference?.Forward(slice[..^1], count, cancellationToken);
             sums.Add(_model, _reference, slice[1..]);
             done += count;
+            if (!sums.IsFinite)
+            {
+                throw new MoeNonFiniteException("evaluation", $"the likelihood of window {done} is not finite");
+            }
+
             progress?.Report(new EvaluationProgress(done, windows, sums.Nll / sums.Tokens));
         }
 
@@ -72,6 +88,11 @@ internal sealed class Evaluator : IDisposable
         _model.Dispose();
         _reference?.Dispose();
     }
+
+    private static SessionModel RequireDecoderOnly(SessionModel model) =>
+        model.Transformer.Description.Encoder is null
+            ? model
+            : throw new MoeUnsupportedException("perplexity of an encoder-decoder model", model.Path);
 }
 
 /// <summary>Logits of all positions of a few windows.</summary>

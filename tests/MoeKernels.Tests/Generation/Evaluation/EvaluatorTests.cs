@@ -14,6 +14,11 @@ public class EvaluatorTests(SampleModel sample) : IClassFixture<SampleModel>
     private static string Book => File.ReadAllText(RepositoryPaths.DataFile("books", "the-time-machine.txt"));
 
     [Fact]
+    public async Task Evaluate_NoWindows_IsRefused() =>
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(
+            () => sample.Model.EvaluateAsync([Book], new EvaluationOptions { MaxWindows = 0 }));
+
+    [Fact]
     public async Task Evaluate_ShippedBook_GivesItsKnownFigure()
     {
         var result = await sample.Model.EvaluateAsync(
@@ -46,6 +51,16 @@ public class EvaluatorTests(SampleModel sample) : IClassFixture<SampleModel>
     }
 
     [Fact]
+    public async Task Evaluate_EncoderDecoder_IsUnsupported()
+    {
+        using var model = await MoeModel.LoadAsync(RepositoryPaths.DataFile("models", "switch"));
+        var asReference = await Assert.ThrowsAsync<MoeUnsupportedException>(
+            () => sample.Model.EvaluateAsync([Book], reference: model));
+        Assert.Contains("vocabulary", asReference.Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<MoeUnsupportedException>(() => model.EvaluateAsync([Book]));
+    }
+
+    [Fact]
     public async Task Evaluate_ShortText_Throws() =>
         await Assert.ThrowsAsync<ArgumentException>(() => sample.Model.EvaluateAsync(["Too short."]));
 
@@ -56,6 +71,13 @@ public class EvaluatorTests(SampleModel sample) : IClassFixture<SampleModel>
         float[] q = [MathF.Log(0.25f) + 3, MathF.Log(0.25f) + 3, MathF.Log(0.5f) + 3];
         double expected = (0.5 * Math.Log(2)) + (0.25 * Math.Log(0.5));
         Assert.Equal(expected, EvaluationSums.Divergence(p, q, EvaluationSums.LogSumExp(q)), 6);
+        Assert.Equal(0, EvaluationSums.Divergence(p, p, EvaluationSums.LogSumExp(p)), 9);
+    }
+
+    [Fact]
+    public void Divergence_TokenThatBothExclude_AddsNothing()
+    {
+        float[] p = [0, float.NegativeInfinity, 0];
         Assert.Equal(0, EvaluationSums.Divergence(p, p, EvaluationSums.LogSumExp(p)), 9);
     }
 }
