@@ -24,8 +24,12 @@ internal static class ChatCommand
             model, system, prompt, context, threads, stats,
         };
         sampling.AddTo(command);
-        command.SetWork(async (parsed, terminal, cancellation) =>
+        command.SetInterruptibleWork(async (parsed, terminal, interrupts) =>
         {
+            var cancellation = interrupts.Command;
+            string? single = parsed.GetValue(prompt) is { } text
+                ? await InputText.ReadAsync(text, cancellation)
+                : null;
             using var loaded = await ModelArguments.LoadAsync(
                 parsed.GetValue(model)!, terminal, parsed.GetValue(context), parsed.GetValue(threads), cancellation);
             terminal.Note(loaded.Backend.ToString());
@@ -37,14 +41,13 @@ internal static class ChatCommand
                 chat.AddMessage("system", instruction);
             }
 
-            if (parsed.GetValue(prompt) is { } single)
+            if (single is not null)
             {
-                string text = await ModelArguments.ReadTextAsync(single, cancellation);
-                await conversation.AnswerAsync(text, cancellation);
+                await conversation.AnswerAsync(single, cancellation);
             }
             else
             {
-                await conversation.RunAsync(cancellation);
+                await conversation.RunAsync(interrupts);
             }
 
             return ExitCodes.Done;
@@ -56,23 +59,40 @@ internal static class ChatCommand
     private sealed class Conversation(
         Terminal terminal, MoeChat chat, string backend, GenerationOptions options, bool stats)
     {
-        public async Task RunAsync(CancellationToken cancellation)
+        public async Task RunAsync(Interrupts interrupts)
         {
-            terminal.Note("Write a message; an empty line or Ctrl+D leaves, Ctrl+C stops.");
+            terminal.Note("Write a message; an empty line or Ctrl+D leaves, Ctrl+C stops the answer.");
             while (true)
             {
-                if (!Console.IsInputRedirected)
-                {
-                    await Console.Error.WriteAsync("> ");
-                }
-
-                string? line = await Console.In.ReadLineAsync(cancellation);
+                terminal.Ask();
+                string? line = await InputText.ReadLineAsync(interrupts.Command);
                 if (string.IsNullOrEmpty(line))
                 {
                     return;
                 }
 
-                await AnswerAsync(line, cancellation);
+                await TryAnswerAsync(line, interrupts);
+            }
+        }
+
+        /// <summary>A stopped or too long answer ends with a note; the conversation goes on.</summary>
+        private async Task TryAnswerAsync(string text, Interrupts interrupts)
+        {
+            try
+            {
+                await AnswerAsync(text, interrupts.BeginStep());
+            }
+            catch (OperationCanceledException) when (!interrupts.Command.IsCancellationRequested)
+            {
+                terminal.Note("Stopped.");
+            }
+            catch (MoeContextException exception)
+            {
+                terminal.Error($"moe: {exception.Message}");
+            }
+            finally
+            {
+                interrupts.EndStep();
             }
         }
 

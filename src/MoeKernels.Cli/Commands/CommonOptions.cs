@@ -27,18 +27,23 @@ internal static class CommonOptions
 
     /// <summary>Gives a command its work; the work's errors become one line on stderr and an exit code.</summary>
     public static void SetWork(this Command command, Func<ParseResult, Terminal, CancellationToken, Task<int>> work) =>
-        command.SetAction(async (parsed, cancellation) =>
+        command.SetInterruptibleWork((parsed, terminal, interrupts) => work(parsed, terminal, interrupts.Command));
+
+    /// <summary>The same for work that tells a first Ctrl+C from a second.</summary>
+    public static void SetInterruptibleWork(
+        this Command command, Func<ParseResult, Terminal, Interrupts, Task<int>> work) =>
+        command.SetAction(async (parsed, _) =>
         {
-            var terminal = new Terminal(parsed.GetValue(Json), parsed.GetValue(Quiet));
+            using var interrupts = new Interrupts();
+            var terminal = Terminal.Open(parsed.GetValue(Json), parsed.GetValue(Quiet));
             try
             {
                 CheckDevice(parsed.GetValue(Device)!);
-                return await work(parsed, terminal, cancellation);
+                return await work(parsed, terminal, interrupts);
             }
             catch (Exception exception) when (ExitCode(exception) is { } code)
             {
-                terminal.EndProgress();
-                await Console.Error.WriteLineAsync(Message(exception));
+                terminal.Error(Message(exception));
                 return code;
             }
         });
@@ -69,6 +74,17 @@ internal static class CommonOptions
         _ => null,
     };
 
-    private static string Message(Exception exception) =>
-        exception is OperationCanceledException ? "Cancelled." : $"moe: {exception.Message}";
+    private static string Message(Exception exception) => exception switch
+    {
+        OperationCanceledException => "Cancelled.",
+        ArgumentException => $"moe: {WithoutParameter(exception.Message)}",
+        _ => $"moe: {exception.Message}",
+    };
+
+    // The runtime adds the C# parameter and its value to the sentence; the user knows neither.
+    private static string WithoutParameter(string message)
+    {
+        int end = message.IndexOf(" (Parameter '", StringComparison.Ordinal);
+        return end < 0 ? message : message[..end];
+    }
 }

@@ -20,6 +20,7 @@ internal static class DoctorCommand
         {
             Description = "Fail unless this device is there: cpu or cuda",
         };
+        require.AcceptOnlyFromAmong("cpu", "cuda");
         var command = new Command("doctor", "Check the processor, its kernels and memory") { model, require };
         command.SetWork(async (parsed, terminal, cancellation) =>
         {
@@ -40,14 +41,33 @@ internal static class DoctorCommand
         return command;
     }
 
-    /// <summary>The logits after a text must be the same bits whether it is read at once or token by token.</summary>
     private static async Task<HealthCheck> CheckModelAsync(
         string path, Terminal terminal, CancellationToken cancellation)
     {
-        using var model = await ModelArguments.LoadAsync(path, terminal, null, 0, cancellation);
-        int[] tokens = model.Tokenizer is { } tokenizer
-            ? [.. tokenizer.Encode(ProbeText).Ids]
-            : [.. Enumerable.Range(0, Math.Min(16, model.Info.Vocabulary))];
+        using var model = await ModelArguments.LoadAsync(path, terminal, null, null, cancellation);
+        IEnumerable<int> text = model.Tokenizer?.Encode(ProbeText).Ids
+            ?? Enumerable.Range(0, Math.Min(16, model.Info.Vocabulary));
+        int[] tokens = [.. text.Take(model.Info.MaxContext)];
+        try
+        {
+            string? problem = model.Info.IsEncoderDecoder
+                ? CheckAnswer(model, tokens, cancellation)
+                : ComparePhases(model, tokens, cancellation);
+            string success = model.Info.IsEncoderDecoder
+                ? "reads a text and starts an answer"
+                : "prefill and decode agree bit by bit";
+            var status = problem is null ? CheckStatus.Ok : CheckStatus.Fail;
+            return new HealthCheck(status, "model", $"{path}: {problem ?? success}");
+        }
+        catch (MoeNonFiniteException exception)
+        {
+            return new HealthCheck(CheckStatus.Fail, "model", $"{path}: {exception.Message}");
+        }
+    }
+
+    /// <summary>The logits after a text must be the same bits whether it is read at once or token by token.</summary>
+    private static string? ComparePhases(MoeModel model, int[] tokens, CancellationToken cancellation)
+    {
         float[] atOnce = new float[model.Info.Vocabulary];
         float[] stepwise = new float[model.Info.Vocabulary];
         using var first = model.CreateSession();
@@ -58,14 +78,19 @@ internal static class DoctorCommand
             second.Forward([token], stepwise, cancellation);
         }
 
-        if (!Array.TrueForAll(atOnce, float.IsFinite))
-        {
-            return new HealthCheck(CheckStatus.Fail, "model", $"{path}: logits are not finite");
-        }
+        return !Array.TrueForAll(atOnce, float.IsFinite) ? "logits are not finite"
+            : atOnce.AsSpan().SequenceEqual(stepwise) ? null
+            : "prefill and decode differ";
+    }
 
-        return atOnce.AsSpan().SequenceEqual(stepwise)
-            ? new HealthCheck(CheckStatus.Ok, "model", $"{path}: prefill and decode agree bit by bit")
-            : new HealthCheck(CheckStatus.Fail, "model", $"{path}: prefill and decode differ");
+    /// <summary>Encoder-decoders have routers that may drop tokens of a larger call: their phases may differ.</summary>
+    private static string? CheckAnswer(MoeModel model, int[] source, CancellationToken cancellation)
+    {
+        float[] logits = new float[model.Info.Vocabulary];
+        using var session = model.CreateSession();
+        session.Encode(source, cancellation);
+        session.Forward([0], logits, cancellation);
+        return Array.TrueForAll(logits, float.IsFinite) ? null : "logits are not finite";
     }
 
     private static void Write(Terminal terminal, List<HealthCheck> checks)

@@ -21,12 +21,8 @@ internal static class EvalCommand
         {
             Description = "Model folder to compare with: adds the KL divergence",
         };
-        var window = new Option<int>("--window")
-        {
-            Description = "Tokens per window",
-            DefaultValueFactory = _ => new EvaluationOptions().Window,
-        };
-        var windows = new Option<int?>("--windows") { Description = "Most windows to score; default: all" };
+        var window = NumberOptions.Integer("--window", "Tokens per window; default: 512", min: 1);
+        var windows = NumberOptions.Integer("--windows", "Most windows to score; default: all", min: 1);
         var threads = ModelArguments.Threads();
         var command = new Command("eval", "Perplexity and KL divergence against a reference")
         {
@@ -35,17 +31,18 @@ internal static class EvalCommand
         command.SetWork(async (parsed, terminal, cancellation) =>
         {
             string[] contents = await ReadAsync(parsed.GetValue(texts) ?? [], cancellation);
-            int workers = parsed.GetValue(threads);
+            int? workers = parsed.GetValue(threads);
             using var loaded = await ModelArguments.LoadAsync(
                 parsed.GetValue(model)!, terminal, null, workers, cancellation);
             using var compared = parsed.GetValue(reference) is { } other
                 ? await ModelArguments.LoadAsync(other, terminal, null, workers, cancellation)
                 : null;
-            var options = new EvaluationOptions
+            var options = new EvaluationOptions { MaxWindows = parsed.GetValue(windows) };
+            if (parsed.GetValue(window) is { } length)
             {
-                Window = parsed.GetValue(window),
-                MaxWindows = parsed.GetValue(windows),
-            };
+                options = options with { Window = length };
+            }
+
             var progress = new LineProgress<EvaluationProgress>(
                 terminal, step => $"window {step.Window} of {step.Windows}, nll {step.Nll:F4}");
             var result = await loaded.EvaluateAsync(contents, options, compared, progress, cancellation);
@@ -62,7 +59,7 @@ internal static class EvalCommand
         string[] paths = files.Length == 0
             ? [SampleData.Book]
             : [.. files.OrderBy(file => Path.GetFileName(file), StringComparer.Ordinal)];
-        return await Task.WhenAll(paths.Select(path => File.ReadAllTextAsync(path, cancellation)));
+        return await Task.WhenAll(paths.Select(path => InputText.ReadFileAsync(path, cancellation)));
     }
 
     private static void Write(Terminal terminal, EvaluationResult result)

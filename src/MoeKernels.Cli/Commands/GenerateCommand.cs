@@ -25,7 +25,7 @@ internal static class GenerateCommand
         sampling.AddTo(command);
         command.SetWork(async (parsed, terminal, cancellation) =>
         {
-            string text = await ModelArguments.ReadTextAsync(parsed.GetValue(prompt)!, cancellation);
+            string text = await InputText.ReadAsync(parsed.GetValue(prompt)!, cancellation);
             var options = sampling.Read(parsed) with
             {
                 PrefillProgress = new LineProgress<PrefillProgress>(

@@ -40,6 +40,11 @@ internal static class InspectCommand
                 WriteText(terminal, info, listed, parsed.GetValue(router));
             }
 
+            if (pattern is not null && listed.Length == 0)
+            {
+                terminal.Note($"No tensor matches '{pattern}'.");
+            }
+
             return Task.FromResult(ExitCodes.Done);
         });
         return command;

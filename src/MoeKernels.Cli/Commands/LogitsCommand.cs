@@ -42,7 +42,7 @@ internal static class LogitsCommand
             string folder = parsed.GetValue(model)!;
             var options = new MoeLoadOptions
             {
-                Threads = parsed.GetValue(threads),
+                Threads = parsed.GetValue(threads) ?? 0,
                 Rotary = Rotary(parsed.GetValue(rotary)!, folder),
             };
             if (options.Rotary == RotaryPrecision.BFloat16)

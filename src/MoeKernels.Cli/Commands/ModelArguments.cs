@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
-using System.Globalization;
 using MoeKernels.Cli.Output;
 
 namespace MoeKernels.Cli.Commands;
@@ -30,29 +28,18 @@ internal static class ModelArguments
         return argument;
     }
 
-    public static Option<int?> Context() => new("--ctx")
-    {
-        Description = "Context length in tokens; default: the model's, at most 4096",
-    };
+    public static Option<int?> Context() => NumberOptions.Integer(
+        "--ctx", "Context length in tokens; default: the model's, at most 4096", min: 1);
 
-    public static Option<int> Threads() => new("--threads")
-    {
-        Description = "Worker threads; default: MOEK_THREADS, else all processors",
-    };
-
-    /// <summary>A number that reads the same in every culture.</summary>
-    public static Option<float?> Number(string name, string description) => new(name)
-    {
-        Description = description,
-        CustomParser = result => ParseNumber(result),
-    };
+    public static Option<int?> Threads() => NumberOptions.Integer(
+        "--threads", "Worker threads; default: MOEK_THREADS, else all processors", 1, MoeLoadOptions.MaxThreads);
 
     /// <summary>Loads a model with a progress line.</summary>
     public static Task<MoeModel> LoadAsync(
-        string path, Terminal terminal, int? contextLength, int threads, CancellationToken cancellation) => LoadAsync(
-            path, terminal, new MoeLoadOptions { ContextLength = contextLength, Threads = threads }, cancellation);
+        string path, Terminal terminal, int? contextLength, int? threads, CancellationToken cancellation) => LoadAsync(
+            path, terminal, new MoeLoadOptions { ContextLength = contextLength, Threads = threads ?? 0 }, cancellation);
 
-    /// <inheritdoc cref="LoadAsync(string, Terminal, int?, int, CancellationToken)"/>
+    /// <inheritdoc cref="LoadAsync(string, Terminal, int?, int?, CancellationToken)"/>
     public static async Task<MoeModel> LoadAsync(
         string path, Terminal terminal, MoeLoadOptions options, CancellationToken cancellation)
     {
@@ -61,25 +48,5 @@ internal static class ModelArguments
         var model = await MoeModel.LoadAsync(path, options, progress, cancellation);
         terminal.EndProgress();
         return model;
-    }
-
-    /// <summary>Text given as it is, as <c>@file</c>, or as <c>-</c> for standard input.</summary>
-    public static async Task<string> ReadTextAsync(string value, CancellationToken cancellation) => value switch
-    {
-        "-" => await Console.In.ReadToEndAsync(cancellation),
-        ['@', .. var file] => await File.ReadAllTextAsync(file, cancellation),
-        _ => value,
-    };
-
-    private static float? ParseNumber(ArgumentResult result)
-    {
-        string text = result.Tokens[0].Value;
-        if (float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out float value))
-        {
-            return value;
-        }
-
-        result.AddError($"'{text}' is not a number.");
-        return null;
     }
 }

@@ -13,11 +13,7 @@ internal static class PlanCommand
     {
         var model = ModelArguments.OptionalModel();
         var context = ModelArguments.Context();
-        var sessions = new Option<int>("--batch")
-        {
-            Description = "Sessions side by side",
-            DefaultValueFactory = _ => 1,
-        };
+        var sessions = NumberOptions.Integer("--batch", "Sessions side by side; default: 1", 1, 100_000);
         var memory = new Option<string?>("--for")
         {
             Description = "Memory of a machine that is not this one, for example 8GiB",
@@ -27,7 +23,7 @@ internal static class PlanCommand
         {
             var options = new MoeLoadOptions { ContextLength = parsed.GetValue(context) };
             var plan = MoeModel.Plan(
-                parsed.GetValue(model)!, options, Machine(parsed.GetValue(memory)), parsed.GetValue(sessions));
+                parsed.GetValue(model)!, options, Machine(parsed.GetValue(memory)), parsed.GetValue(sessions) ?? 1);
             if (terminal.Json)
             {
                 WriteJson(terminal, plan);

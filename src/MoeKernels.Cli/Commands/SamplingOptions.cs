@@ -6,22 +6,26 @@ namespace MoeKernels.Cli.Commands;
 /// <summary>The options that shape an answer.</summary>
 internal sealed class SamplingOptions
 {
-    private readonly Option<int?> _count = new("--max-tokens", "-n") { Description = "Most tokens to produce" };
+    private readonly Option<int?> _count =
+        NumberOptions.Integer("--max-tokens", "Most tokens to produce", min: 0).Or("-n");
+
     private readonly Option<float?> _temperature =
-        ModelArguments.Number("--temperature", "0 takes the most likely token; default: the model's own");
+        NumberOptions.Real("--temperature", "0 takes the most likely token; default: the model's own").Or("-t");
 
-    private readonly Option<int?> _topK = new("--top-k") { Description = "Keep the k most likely tokens" };
-    private readonly Option<float?> _topP = ModelArguments.Number("--top-p", "Keep the fewest tokens that reach p");
+    private readonly Option<int?> _topK =
+        NumberOptions.Integer("--top-k", "Keep the k most likely tokens; 0 keeps all", min: 0);
+
+    private readonly Option<float?> _topP =
+        NumberOptions.Real("--top-p", "Keep the fewest tokens that reach p", max: 1);
+
     private readonly Option<float?> _minP =
-        ModelArguments.Number("--min-p", "Keep tokens at least this likely, relative to the best");
+        NumberOptions.Real("--min-p", "Keep tokens at least this likely, relative to the best", max: 1);
 
-    private readonly Option<float?> _penalty =
-        ModelArguments.Number("--repetition-penalty", "Above 1: make tokens already seen less likely");
+    private readonly Option<float?> _penalty = NumberOptions.Real(
+        "--repetition-penalty", "Above 1: make tokens already seen less likely", min: 0.01f);
 
-    private readonly Option<int?> _seed = new("--seed")
-    {
-        Description = "Repeat the same text; default: a new one each time",
-    };
+    private readonly Option<int?> _seed =
+        NumberOptions.Integer("--seed", "Repeat the same text; default: a new one each time", min: int.MinValue);
 
     private readonly Option<string[]> _stop = new("--stop")
     {
@@ -32,7 +36,6 @@ internal sealed class SamplingOptions
 
     public void AddTo(Command command)
     {
-        _temperature.Aliases.Add("-t");
         Option[] all = [_count, _temperature, _topK, _topP, _minP, _penalty, _seed, _stop, _ignoreEnd];
         foreach (Option option in all)
         {

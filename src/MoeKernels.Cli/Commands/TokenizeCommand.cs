@@ -28,7 +28,7 @@ internal static class TokenizeCommand
             var tokenizer = Tokenizer.Load(parsed.GetValue(path)!);
             if (parsed.GetValue(decode))
             {
-                WriteText(terminal, tokenizer.Decode(ParseIds(text), parsed.GetValue(plain)));
+                WriteText(terminal, tokenizer.Decode(ParseIds(text, tokenizer), parsed.GetValue(plain)));
             }
             else
             {
@@ -43,20 +43,21 @@ internal static class TokenizeCommand
     private static Task<string> ReadAsync(string? file, string? prompt, CancellationToken cancellation) =>
         (file, prompt) switch
         {
-            ({ } path, null) => File.ReadAllTextAsync(path, cancellation),
-            (null, { } text) => ModelArguments.ReadTextAsync(text, cancellation),
+            ({ } path, null) => InputText.ReadFileAsync(path, cancellation),
+            (null, { } text) => InputText.ReadAsync(text, cancellation),
             (null, null) => throw new UsageException("Give a text with -p TEXT, -p - or --file FILE."),
             _ => throw new UsageException("Give either --file or -p, not both."),
         };
 
     /// <summary>Reads ids separated by white space or commas; JSON brackets are welcome.</summary>
-    private static int[] ParseIds(string text)
+    private static int[] ParseIds(string text, Tokenizer tokenizer)
     {
         string[] words = text.Split([' ', '\t', '\r', '\n', ',', '[', ']'], StringSplitOptions.RemoveEmptyEntries);
         return Array.ConvertAll(words, word =>
             int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out int id)
+                && tokenizer.TokenText(id) is not null
                 ? id
-                : throw new UsageException($"'{word}' is not a token id."));
+                : throw new UsageException($"'{word}' is no token id of this tokenizer."));
     }
 
     private static void WriteText(Terminal terminal, string text)

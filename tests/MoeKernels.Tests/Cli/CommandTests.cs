@@ -1,3 +1,5 @@
+using MoeKernels.Tests.Formats;
+using MoeKernels.Tests.Models;
 using MoeKernels.Tests.Repository;
 
 namespace MoeKernels.Tests.Cli;
@@ -38,6 +40,43 @@ public class CommandTests
     {
         var result = await MoeCommand.RunAsync("Once upon", ["generate", "-p", "-", "-n", "2", "-t", "0", "-q"]);
         Assert.StartsWith("Once upon", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Generate_PromptFromAFile_IsRead()
+    {
+        using var folder = new TempFolder();
+        string prompt = folder.Write("prompt.txt", "Once upon a \"time\"");
+        var result = await MoeCommand.RunAsync("generate", "-p", "@" + prompt, "-n", "2", "-t", "0", "-q");
+        Assert.StartsWith("Once upon a \"time\"", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Generate_TerminatedWhileItWaitsForInput_IsCancelledAtOnce()
+    {
+        var result = await MoeCommand.TerminateAsync("generate", "-p", "-");
+        Assert.Equal(130, result.ExitCode);
+        Assert.Equal("Cancelled.\n", result.Error);
+    }
+
+    [Fact]
+    public async Task Doctor_EncoderDecoder_Passes()
+    {
+        var result = await MoeCommand.RunAsync("doctor", "--model", RepositoryPaths.DataFile("models", "switch"));
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains("ok    model", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Doctor_ModelWithNaN_FailsItsCheck()
+    {
+        using ModelVariant variant = ModelVariant.Of("mixtral");
+        const string Router = "model.layers.0.block_sparse_moe.gate.weight";
+        variant.Tensors[Router] = variant.Tensors[Router].WithNaN();
+        var result = await MoeCommand.RunAsync("doctor", "--model", variant.Save());
+        Assert.Equal(6, result.ExitCode);
+        Assert.Contains("FAIL  model", result.Output, StringComparison.Ordinal);
+        Assert.Contains("model.layers.0", result.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -119,9 +158,9 @@ public class CommandTests
 
     [Theory]
     [InlineData(2, "generate", "--nope")]
-    [InlineData(2, "generate", "-t", "warm")]
-    [InlineData(2, "generate", "-n", "1", "--top-p", "2")]
+    [InlineData(2, "generate", "--ctx", "99999")]
     [InlineData(2, "generate", "--device", "tpu")]
+    [InlineData(2, "tokenize", "--decode", "-p", "4096")]
     [InlineData(2, "tokenize")]
     [InlineData(2, "plan", "--for", "lots")]
     [InlineData(3, "generate", "no/such/folder")]
@@ -134,8 +173,10 @@ public class CommandTests
         var result = await MoeCommand.RunAsync(arguments);
         Assert.Equal(exitCode, result.ExitCode);
         Assert.Empty(result.Output);
-        Assert.Contains("moe: ", result.Error, StringComparison.Ordinal);
+        string sentence = result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)[^1];
+        Assert.StartsWith("moe: ", sentence, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Parameter", result.Error, StringComparison.Ordinal);
     }
 
     private static float[] Read(MoeKernels.Formats.SafetensorsFile file)

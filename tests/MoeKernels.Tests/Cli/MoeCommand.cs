@@ -10,6 +10,24 @@ internal static class MoeCommand
 
     public static async Task<CommandResult> RunAsync(string? input, string[] arguments)
     {
+        using var process = Start(arguments);
+        await process.StandardInput.WriteAsync(input);
+        process.StandardInput.Close();
+        return await FinishAsync(process);
+    }
+
+    /// <summary>Sends SIGTERM to a command that waits for its input.</summary>
+    public static async Task<CommandResult> TerminateAsync(params string[] arguments)
+    {
+        using var process = Start(arguments);
+        await Task.Delay(TimeSpan.FromSeconds(1));
+        using var kill = Process.Start("kill", ["-TERM", $"{process.Id}"]);
+        await kill.WaitForExitAsync();
+        return await FinishAsync(process);
+    }
+
+    private static Process Start(string[] arguments)
+    {
         var start = new ProcessStartInfo("dotnet")
         {
             RedirectStandardInput = true,
@@ -22,9 +40,11 @@ internal static class MoeCommand
             start.ArgumentList.Add(argument);
         }
 
-        using var process = Process.Start(start)!;
-        await process.StandardInput.WriteAsync(input);
-        process.StandardInput.Close();
+        return Process.Start(start)!;
+    }
+
+    private static async Task<CommandResult> FinishAsync(Process process)
+    {
         var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync();
