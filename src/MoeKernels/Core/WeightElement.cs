@@ -26,9 +26,29 @@ internal static unsafe class WeightElement
             case WeightFormat.MxFp4:
                 int code = (data[column >> 1] >> (4 * (column & 1))) & 15;
                 return Fp4[code] * PowerOfTwo(w.Scales[(row * w.ScaleRowBytes) + (column / 32)]);
+            case WeightFormat.Codebook:
+                return Codebook(w, row, column);
             default:
                 throw new MoeUnsupportedException($"weight format {w.Format}");
         }
+    }
+
+    /// <summary>Sum of the signed vectors, times the row's scale, times the input's; each product is rounded
+    /// once.</summary>
+    private static float Codebook(in WeightMatrix w, int row, int column)
+    {
+        CodebookVectors* vectors = w.Vectors;
+        CodebookShape shape = w.CodebookShape;
+        (int group, int k) = Math.DivRem(column, shape.Dimension);
+        int sum = 0;
+        for (int stage = 0; stage < shape.Stages; stage++)
+        {
+            byte code = w.Data[shape.ByteOf(row, (group * shape.Stages) + stage)];
+            int number = vectors->Number(stage, code & 127, k);
+            sum += code < 128 ? number : -number;
+        }
+
+        return (float)((Half*)w.Scales)[row] * sum * vectors->InputScale(column);
     }
 
     /// <summary>Value of an e4m3 byte: exponent bias 7, subnormals, NaN at 0x7F and 0xFF, no infinities.</summary>

@@ -19,6 +19,10 @@ public enum WeightFormat
 
     /// <summary>OCP MXFP4: blocks of 32 e2m1 values, low nibble first, one e8m0 scale byte per block.</summary>
     MxFp4,
+
+    /// <summary>Trained codebooks: a byte stands for a signed vector of several neighbouring weights of a row, in the
+    /// order of the lookup kernels, with one fp16 scale per row (<c>Packed/Codebook/FORMAT.md</c>).</summary>
+    Codebook,
 }
 
 /// <summary>
@@ -51,7 +55,8 @@ public readonly unsafe struct WeightMatrix
         nint scaleRowBytes,
         int firstRow,
         int blockRows,
-        int blockColumns)
+        int blockColumns,
+        CodebookVectors* vectors = null)
     {
         Format = format;
         Data = (byte*)data;
@@ -63,6 +68,7 @@ public readonly unsafe struct WeightMatrix
         FirstRow = firstRow;
         BlockRows = blockRows;
         BlockColumns = blockColumns;
+        Vectors = vectors;
     }
 
     /// <summary>Storage of the elements.</summary>
@@ -81,7 +87,8 @@ public readonly unsafe struct WeightMatrix
     public nint RowBytes { get; }
 
     /// <summary>First scale: fp32 per block for <see cref="WeightFormat.F8E4M3"/>, one e8m0 byte per 32 columns for
-    /// <see cref="WeightFormat.MxFp4"/>, otherwise null.</summary>
+    /// <see cref="WeightFormat.MxFp4"/>, fp16 per row for <see cref="WeightFormat.Codebook"/>, otherwise
+    /// null.</summary>
     public byte* Scales { get; }
 
     /// <summary>Distance between two rows of scales in bytes.</summary>
@@ -95,6 +102,12 @@ public readonly unsafe struct WeightMatrix
 
     /// <summary>Columns that share one scale.</summary>
     public int BlockColumns { get; }
+
+    /// <summary>What the codes stand for; null for other formats than <see cref="WeightFormat.Codebook"/>.</summary>
+    internal CodebookVectors* Vectors { get; }
+
+    /// <summary>Sizes and order of the codes.</summary>
+    internal CodebookShape CodebookShape => new(Rows, Columns, Vectors->Dimension, Vectors->Stages);
 
     /// <summary>Describes an fp8 matrix with one fp32 scale per <paramref name="blockRows"/> ×
     /// <paramref name="blockColumns"/>
@@ -113,7 +126,18 @@ public readonly unsafe struct WeightMatrix
     public static WeightMatrix Mx4(void* data, int rows, int columns, byte* scales) =>
         new(WeightFormat.MxFp4, data, rows, columns, columns / 2, scales, columns / 32, 0, 1, 32);
 
-    /// <summary>First byte of a row.</summary>
+    /// <summary>Describes a codebook matrix.</summary>
+    /// <param name="codes">Codes in the order of <see cref="MoeKernels.CodebookShape"/>.</param>
+    /// <param name="rows">Outputs.</param>
+    /// <param name="columns">Inputs.</param>
+    /// <param name="scales">Half-precision scales, one per row with padding.</param>
+    /// <param name="vectors">What the codes stand for.</param>
+    internal static WeightMatrix Codebook(
+        void* codes, int rows, int columns, ushort* scales, CodebookVectors* vectors) =>
+        new(WeightFormat.Codebook, codes, rows, columns, 0, scales, 0, 0, 1, 1, vectors);
+
+    /// <summary>First byte of a row; of the whole matrix where rows are interleaved
+    /// (<see cref="WeightFormat.Codebook"/>).</summary>
     public byte* Row(int row) => Data + (row * RowBytes);
 
     /// <summary>The view of <paramref name="rows"/> consecutive rows from <paramref name="first"/>.</summary>
@@ -129,6 +153,8 @@ public readonly unsafe struct WeightMatrix
 
     private WeightMatrix View(int first, int rows, int step)
     {
+        if (Format == WeightFormat.Codebook)
+            throw new MoeUnsupportedException("some rows of a codebook matrix");
         Debug.Assert(first >= 0 && rows >= 0 && first + ((rows - 1) * step) < Rows);
         byte* scales = Format == WeightFormat.MxFp4 ? Scales + (first * ScaleRowBytes) : Scales;
         return new(Format, Row(first), rows, Columns, RowBytes * step, scales,

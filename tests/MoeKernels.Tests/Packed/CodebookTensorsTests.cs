@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
+using MoeKernels.Cpu;
 using MoeKernels.Formats;
 using MoeKernels.Packed;
 using MoeKernels.Tests.Formats;
@@ -13,52 +14,70 @@ public sealed unsafe class CodebookTensorsTests
 {
     private static readonly CodebookShape Shape = new(70, 50, 6, 2);
 
-    [Fact]
-    public void Matrix_WrittenAndMapped_IsTheSame()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Stack_WrittenAndMapped_IsTheSame(bool inputScales)
     {
         using TempFolder folder = new();
-        using TestCodebook source = new(Shape, 1);
+        using TestStack source = new(Shape, 3, inputScales);
         SafetensorsWriter writer = new();
-        CodebookTensors.Add(writer, "up", Shape, source.Codes.ToArray(), source.Scales.ToArray());
-        CodebookTensors.Add(writer, "up.codebook", source.Vectors);
+        CodebookTensors.Add(writer, "up", source.Stack);
         writer.Save(folder["model.safetensors"]);
 
         using Checkpoint checkpoint = Checkpoint.Open(folder.Path);
-        using Codebook codebook = CodebookTensors.ReadCodebook(checkpoint, "up.codebook");
-        CodebookMatrix matrix = CodebookTensors.ReadMatrix(checkpoint, "up");
-        Assert.Equal(Shape, matrix.Shape);
-        Assert.True(source.Codes.SequenceEqual(new ReadOnlySpan<byte>(matrix.Codes, (int)Shape.CodeBytes)));
-        Assert.True(source.Scales.SequenceEqual(new ReadOnlySpan<ushort>(matrix.Scales, Shape.PaddedRows)));
-        Assert.True(source.Vectors.Vectors.SequenceEqual(codebook.Vectors));
+        WeightMatrix[] matrices = CodebookTensors.Read(checkpoint, "up", out IReadOnlyList<Codebook> codebooks);
+        Assert.Equal(3, matrices.Length);
+        Assert.Equal(
+            source.Stack.ByteLength,
+            CodebookTensors.Suffixes.Sum(suffix => checkpoint.TryGet("up" + suffix, out Tensor? t) ? t.ByteLength : 0));
         float[] expected = new float[Shape.Columns], actual = new float[Shape.Columns];
-        for (int row = 0; row < Shape.Rows; row++)
+        for (int e = 0; e < matrices.Length; e++)
         {
-            CodebookReference.Unpack(source.View, source.Vectors, row, expected);
-            CodebookReference.Unpack(matrix, codebook, row, actual);
-            Assert.Equal(expected, actual);
-            for (int entry = 0; entry < Shape.Entries; entry++)
-                Assert.Equal(source.Natural[(row * Shape.Entries) + entry], matrix.Code(row, entry));
+            CodebookMatrix matrix = CodebookMatrix.Of(matrices[e]);
+            Assert.Equal(Shape, matrix.Shape);
+            Assert.True(source.Stack.Codes[e].AsSpan().SequenceEqual(new(matrix.Codes, (int)Shape.CodeBytes)));
+            Assert.True(source.Stack.Scales[e].AsSpan().SequenceEqual(new(matrix.Scales, Shape.PaddedRows)));
+            for (int row = 0; row < Shape.Rows; row++)
+            {
+                CodebookReference.Unpack(source.Matrices[e].View, source.Stack.Codebooks[0], row, expected);
+                CodebookReference.Unpack(matrix, codebooks[0], row, actual);
+                Assert.Equal(expected, actual);
+                for (int column = 0; column < Shape.Columns; column++)
+                    Assert.Equal(expected[column], WeightElement.Get(matrices[e], row, column));
+                fixed (float* y = actual)
+                    CodebookRow.Unpack(matrices[e], row, 3, Shape.Columns - 3, y + 3);
+                Assert.Equal(expected, actual);
+            }
         }
+
+        foreach (Codebook codebook in codebooks)
+            codebook.Dispose();
     }
 
-    [Fact]
-    public void Matrix_ReadByPythonFromTheFormatAlone_IsTheSame()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Stack_ReadByPythonFromTheFormatAlone_IsTheSame(bool inputScales)
     {
         using TempFolder folder = new();
-        using TestCodebook source = new(new CodebookShape(330, 70, 3, 3), 2);
+        using TestStack source = new(new CodebookShape(330, 70, 3, 3), 2, inputScales);
         SafetensorsWriter writer = new();
-        CodebookTensors.Add(writer, "up", source.Shape, source.Codes.ToArray(), source.Scales.ToArray());
-        CodebookTensors.Add(writer, "c", source.Vectors);
+        CodebookTensors.Add(writer, "up", source.Stack);
         writer.Save(folder["model.safetensors"]);
-        string[] lines = RunPython(folder["model.safetensors"], "up", "c");
-        Assert.Equal(source.Shape.Rows, lines.Length);
-        float[] expected = new float[source.Shape.Columns];
-        for (int row = 0; row < lines.Length; row++)
+        string[] lines = RunPython(folder["model.safetensors"], "up");
+        CodebookShape shape = source.Stack.Shape;
+        Assert.Equal(1 + (2 * shape.Rows), lines.Length);
+        float[] inputs = [.. Numbers(lines[0]).Select(bits => (float)BitConverter.UInt16BitsToHalf((ushort)bits))];
+        float[] expected = new float[shape.Columns];
+        for (int i = 0; i < lines.Length - 1; i++)
         {
-            int[] numbers = [.. lines[row].Split(' ').Select(text => int.Parse(text, CultureInfo.InvariantCulture))];
-            Assert.Equal(source.Scales[row], numbers[0]);
-            CodebookReference.Unpack(source.View, source.Vectors, row, expected);
-            Assert.Equal(expected, numbers[1..].Select(number => source.View.Scale(row) * number));
+            (int e, int row) = Math.DivRem(i, shape.Rows);
+            int[] numbers = Numbers(lines[i + 1]);
+            Assert.Equal(source.Stack.Scales[e][row], numbers[0]);
+            CodebookReference.Unpack(source.Matrices[e].View, source.Stack.Codebooks[0], row, expected);
+            float scale = source.Matrices[e].View.Scale(row);
+            Assert.Equal(expected, numbers[1..].Select((number, column) => scale * number * inputs[column]));
         }
     }
 
@@ -72,7 +91,10 @@ public sealed unsafe class CodebookTensorsTests
     [InlineData(3, 17, "dimension")]
     [InlineData(4, 3, "codes")]
     [InlineData(4, int.MinValue, "stages")]
-    [InlineData(5, 1, "behind")]
+    [InlineData(5, 0, "matrices")]
+    [InlineData(5, 2, "scales")]
+    [InlineData(6, 2, "matrices")]
+    [InlineData(7, 1, "behind")]
     public void Matrix_HeaderThatContradicts_IsRefused(int index, int value, string named)
     {
         int[] header = Header();
@@ -101,38 +123,42 @@ public sealed unsafe class CodebookTensorsTests
         scales[row] = (ushort)bits;
         MoeFormatException error = Assert.Throws<MoeFormatException>(() => Open(Header(), scales));
         Assert.Contains($"row {row} ", error.Message, StringComparison.Ordinal);
-        Assert.Throws<ArgumentException>(
-            () => CodebookTensors.Add(new SafetensorsWriter(), "up", Shape, new byte[Shape.CodeBytes], scales));
+        using Codebook codebook = new(Shape.Dimension, Shape.Stages, Numbers());
+        CodebookStack stack = new(Shape, [new byte[Shape.CodeBytes]], [scales], [codebook]);
+        Assert.Throws<ArgumentException>(() => CodebookTensors.Add(new SafetensorsWriter(), "up", stack));
     }
 
     [Theory]
-    [InlineData(5, 128, 8)]
-    [InlineData(1, 127, 8)]
-    [InlineData(1, 128, 17)]
-    [InlineData(0, 128, 8)]
-    public void Codebook_WrongExtents_IsRefused(int stages, int vectors, int dimension)
+    [InlineData(2, 128, 6)]
+    [InlineData(1, 127, 6)]
+    [InlineData(1, 128, 7)]
+    public void Codebook_WrongExtents_IsRefused(int codebooks, int vectors, int dimension)
     {
-        using TempFolder folder = new();
-        SafetensorsWriter writer = new();
-        writer.Add<sbyte>(
-            "c", ElementType.I8, [stages, vectors, dimension], new sbyte[stages * vectors * dimension]);
-        writer.Save(folder["model.safetensors"]);
-        using Checkpoint checkpoint = Checkpoint.Open(folder.Path);
-        Assert.Throws<MoeFormatException>(() => CodebookTensors.ReadCodebook(checkpoint, "c"));
+        sbyte[] numbers = new sbyte[codebooks * 2 * vectors * dimension];
+        Assert.Throws<MoeFormatException>(() => Open(Header(), Scales(), numbers, [codebooks, 2, vectors, dimension]));
     }
 
     [Fact]
     public void Codebook_NumbersThatOverflow_IsRefused()
     {
-        using TempFolder folder = new();
-        SafetensorsWriter writer = new();
-        sbyte[] numbers = new sbyte[128 * 8];
+        sbyte[] numbers = Numbers();
         numbers[77] = -128;
-        writer.Add<sbyte>("c", ElementType.I8, [1, 128, 8], numbers);
-        writer.Save(folder["model.safetensors"]);
-        using Checkpoint checkpoint = Checkpoint.Open(folder.Path);
-        Assert.Throws<MoeFormatException>(() => CodebookTensors.ReadCodebook(checkpoint, "c"));
-        Assert.Throws<MoeFormatException>(() => CodebookTensors.ReadMatrix(checkpoint, "c"));
+        Assert.Throws<MoeFormatException>(() => Open(Header(), Scales(), numbers));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(0x0001)]
+    [InlineData(0x7C00)]
+    [InlineData(0xBC00)]
+    public void Inputs_BadFactor_IsRefused(int bits)
+    {
+        ushort[] inputs = new ushort[Shape.Columns];
+        Array.Fill(inputs, (ushort)0x3C00);
+        inputs[9] = (ushort)bits;
+        MoeFormatException error = Assert.Throws<MoeFormatException>(
+            () => Open(Header(), Scales(), Numbers(), inputs: inputs));
+        Assert.Contains("number 9 ", error.Message, StringComparison.Ordinal);
     }
 
     private static string[] RunPython(params string[] arguments)
@@ -154,7 +180,13 @@ public sealed unsafe class CodebookTensorsTests
         }
     }
 
-    private static int[] Header() => [1, Shape.Rows, Shape.Columns, Shape.Dimension, Shape.Stages, .. new int[11]];
+    private static int[] Numbers(string line) =>
+        [.. line.Split(' ').Select(text => int.Parse(text, CultureInfo.InvariantCulture))];
+
+    private static sbyte[] Numbers() => new sbyte[Shape.Stages * CodebookShape.Vectors * Shape.Dimension];
+
+    private static int[] Header() =>
+        [1, Shape.Rows, Shape.Columns, Shape.Dimension, Shape.Stages, 1, 1, .. new int[9]];
 
     private static ushort[] Scales()
     {
@@ -163,16 +195,23 @@ public sealed unsafe class CodebookTensorsTests
         return scales;
     }
 
-    /// <summary>Writes the three tensors by hand and opens them.</summary>
-    private static CodebookShape Open(int[] header, ushort[] scales)
+    /// <summary>Writes the tensors by hand and opens them.</summary>
+    private static CodebookShape Open(
+        int[] header, ushort[] scales, sbyte[]? numbers = null, long[]? extents = null, ushort[]? inputs = null)
     {
         using TempFolder folder = new();
         SafetensorsWriter writer = new();
         writer.Add("up.header", [header.Length], header);
-        writer.Add<ushort>("up.scales", ElementType.F16, [scales.Length], scales);
-        writer.Add<byte>("up.codes", ElementType.U8, [Shape.CodeBytes / 64, 64], new byte[Shape.CodeBytes]);
+        writer.Add<ushort>("up.scales", ElementType.F16, [1, scales.Length], scales);
+        writer.Add<byte>("up.codes", ElementType.U8, [1, Shape.CodeBytes / 64, 64], new byte[Shape.CodeBytes]);
+        extents ??= [1, Shape.Stages, CodebookShape.Vectors, Shape.Dimension];
+        writer.Add<sbyte>("up.codebook", ElementType.I8, extents, numbers ?? Numbers());
+        if (inputs is not null)
+            writer.Add<ushort>("up.inputs", ElementType.F16, [1, inputs.Length], inputs);
         writer.Save(folder["model.safetensors"]);
         using Checkpoint checkpoint = Checkpoint.Open(folder.Path);
-        return CodebookTensors.ReadMatrix(checkpoint, "up").Shape;
+        WeightMatrix[] matrices = CodebookTensors.Read(checkpoint, "up", out IReadOnlyList<Codebook> codebooks);
+        codebooks[0].Dispose();
+        return matrices[0].CodebookShape;
     }
 }

@@ -13,11 +13,14 @@ internal sealed unsafe class TestCodebook : IDisposable
     /// <param name="seed">Seed of the numbers.</param>
     /// <param name="extreme">Whether the first vector goes to the limits of a codebook: it then sets the steps of the
     /// tables, and all others are rounded coarsely.</param>
-    public TestCodebook(CodebookShape shape, int seed, bool extreme = true)
+    /// <param name="inputScales">Whether the inputs have factors.</param>
+    public TestCodebook(CodebookShape shape, int seed, bool extreme = true, bool inputScales = false)
     {
         Random random = new(seed);
         Shape = shape;
-        Vectors = new Codebook(shape.Dimension, shape.Stages, RandomVectors(random, shape, extreme));
+        Vectors = new Codebook(
+            shape.Dimension, shape.Stages, RandomVectors(random, shape, extreme),
+            inputScales ? RandomScales(random, shape.Columns) : []);
         byte[] natural = new byte[shape.Rows * shape.Entries];
         random.NextBytes(natural);
         Natural = natural;
@@ -76,6 +79,9 @@ internal sealed unsafe class TestCodebook : IDisposable
         _codes.Dispose();
         _scales.Dispose();
     }
+
+    private static Half[] RandomScales(Random random, int count) =>
+        [.. Enumerable.Range(0, count).Select(_ => (Half)(0.25 + random.NextDouble()))];
 
     private static sbyte[] RandomVectors(Random random, CodebookShape shape, bool extreme)
     {

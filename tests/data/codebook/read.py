@@ -1,6 +1,6 @@
-"""Unpacks a codebook matrix, written from FORMAT.md alone: python3 read.py FILE NAME CODEBOOK.
+"""Unpacks a stack of codebook matrices, written from FORMAT.md alone: python3 read.py FILE NAME.
 
-Prints one row per line: the scale's bits, then the integers that it multiplies.
+Prints the bits of the input factors, then one row per line: its scale's bits and the integers that it multiplies.
 """
 import json
 import struct
@@ -31,19 +31,20 @@ def place(r, e, blocks, entries, stages):
     return 64 * (c * full * blocks + 4 * t * n + line) + 2 * (r % 32) + r // 32 % 2
 
 
-def main(path, name, codebook):
+def main(path, name):
     tensors = read(path)
-    version, rows, columns, d, stages, *rest = struct.unpack("<16i", tensors[name + ".header"][2])
-    assert version == 1 and not any(rest) and tensors[codebook][1] == [stages, 128, d]
+    version, rows, columns, d, stages, count, books, *rest = struct.unpack("<16i", tensors[name + ".header"][2])
+    assert version == 1 and not any(rest) and tensors[name + ".codebook"][1] == [books, stages, 128, d]
     blocks, entries = -(-rows // 64), -(-columns // d) * stages
-    codes, scales = tensors[name + ".codes"][2], tensors[name + ".scales"][2]
-    vectors = struct.unpack(f"<{stages * 128 * d}b", tensors[codebook][2])
-    for r in range(rows):
-        own = [codes[place(r, e, blocks, entries, stages)] for e in range(entries)]
-        weights = [sum((1 - own[g + s] // 128 * 2) * vectors[(s * 128 + own[g + s] % 128) * d + k]
-                       for s in range(stages))
+    size, codes, scales = 64 * blocks * entries, tensors[name + ".codes"][2], tensors[name + ".scales"][2]
+    vectors = struct.unpack(f"<{books * stages * 128 * d}b", tensors[name + ".codebook"][2])
+    print(*struct.unpack(f"<{books * columns}H", tensors.get(name + ".inputs", (0, 0, b"\0<" * books * columns))[2]))
+    for e, r in ((e, r) for e in range(count) for r in range(rows)):
+        own = [codes[e * size + place(r, i, blocks, entries, stages)] for i in range(entries)]
+        book = vectors[e % books * stages * 128 * d:]
+        weights = [sum((1 - own[g + s] // 128 * 2) * book[(s * 128 + own[g + s] % 128) * d + k] for s in range(stages))
                    for g in range(0, entries, stages) for k in range(d)]
-        print(*struct.unpack_from("<H", scales, 2 * r), *weights[:columns])
+        print(*struct.unpack_from("<H", scales, 2 * (e * blocks * 64 + r)), *weights[:columns])
 
 
 main(*sys.argv[1:])

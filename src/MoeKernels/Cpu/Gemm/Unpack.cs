@@ -35,6 +35,9 @@ internal static unsafe class Unpack
             case WeightFormat.MxFp4:
                 MxFp4<T>(w, row, column, count, destination, groupStride);
                 break;
+            case WeightFormat.Codebook:
+                Codebook<T>(w, row, column, count, destination, groupStride);
+                break;
             default:
                 throw new MoeUnsupportedException($"weight format {w.Format}");
         }
@@ -97,6 +100,22 @@ internal static unsafe class Unpack
     {
         for (int i = 0; i < count; i++)
             values[i] *= scales[(column + i) / blockColumns];
+    }
+
+    /// <summary>Exact and slow: for operations that have no lookup kernel.</summary>
+    [SkipLocalsInit]
+    private static void Codebook<T>(
+        in WeightMatrix w, int row, int column, int count, float* destination, nint groupStride)
+        where T : struct, IVec16<T>
+    {
+        float* values = stackalloc float[16];
+        for (int i = 0; i < count; i += 16, destination += groupStride)
+        {
+            int valid = Math.Min(count - i, 16);
+            new Span<float>(values, 16).Clear();
+            CodebookRow.Unpack(w, row, column + i, valid, values);
+            T.Store(T.Load(values), destination);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

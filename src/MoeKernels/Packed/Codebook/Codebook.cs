@@ -13,27 +13,46 @@ internal sealed unsafe class Codebook : IDisposable
     /// <summary>A table's dot products count inputs from -128 on; this takes the surplus away.</summary>
     private const int InputBias = 128;
 
+    private static readonly Half SmallestScale = BitConverter.UInt16BitsToHalf(0x0400);
+
     private readonly sbyte[] _vectors;
+    private readonly Half[] _inputScales;
     private readonly NativeBuffer _buffer;
 
     /// <summary>Takes vectors over.</summary>
     /// <param name="dimension">Numbers of a vector.</param>
     /// <param name="stages">Number of codebooks.</param>
     /// <param name="vectors">[stages × 128 × dimension].</param>
-    /// <exception cref="ArgumentException">A size is out of range, or <see cref="Problem"/> finds one.</exception>
-    public Codebook(int dimension, int stages, ReadOnlySpan<sbyte> vectors)
+    /// <param name="inputScales">Factors of the inputs, one per column; empty for ones.</param>
+    /// <exception cref="ArgumentException">A size is out of range, <see cref="Problem"/> finds one, or a factor is not
+    /// positive and normal.</exception>
+    public Codebook(
+        int dimension, int stages, ReadOnlySpan<sbyte> vectors, ReadOnlySpan<Half> inputScales = default)
     {
         if (Problem(dimension, stages, vectors) is { } problem)
             throw new ArgumentException(problem, nameof(vectors));
+        if (inputScales.ContainsAnyExceptInRange(SmallestScale, Half.MaxValue))
+            throw new ArgumentException("A factor is not positive and normal.", nameof(inputScales));
 
         (Dimension, Stages) = (dimension, stages);
         _vectors = vectors.ToArray();
+        _inputScales = inputScales.ToArray();
         int pairBytes = stages * PairCount * 2 * CodebookShape.Vectors;
+        int biasBytes = sizeof(short) * stages * CodebookShape.Vectors;
         _buffer = NativeBuffer.AllocateZeroed(
-            pairBytes + (sizeof(short) * stages * CodebookShape.Vectors), "a codebook");
-        Pairs = (sbyte*)_buffer.Pointer;
-        Bias = (short*)(_buffer.Pointer + pairBytes);
+            pairBytes + biasBytes + (sizeof(float) * inputScales.Length) + sizeof(CodebookVectors), "a codebook");
+        Native = (CodebookVectors*)(_buffer.Pointer + pairBytes + biasBytes + (sizeof(float) * inputScales.Length));
+        *Native = new CodebookVectors
+        {
+            Dimension = dimension,
+            Stages = stages,
+            Pairs = (sbyte*)_buffer.Pointer,
+            Bias = (short*)(_buffer.Pointer + pairBytes),
+            InputScales = inputScales.IsEmpty ? null : (float*)(_buffer.Pointer + pairBytes + biasBytes),
+        };
         FillPairs();
+        for (int i = 0; i < inputScales.Length; i++)
+            Native->InputScales[i] = (float)inputScales[i];
     }
 
     /// <summary>Numbers of a vector.</summary>
@@ -45,11 +64,17 @@ internal sealed unsafe class Codebook : IDisposable
     /// <summary>Pairs of numbers of a vector, the last one filled up with zero.</summary>
     public int PairCount => (Dimension + 1) / 2;
 
-    /// <summary>The numbers in pairs, [stages × pairs × 128 × 2], aligned to 64 bytes.</summary>
-    internal sbyte* Pairs { get; }
+    /// <summary>The codebook as kernels read it; pairs and biases are aligned to 64 bytes.</summary>
+    internal CodebookVectors* Native { get; }
 
-    /// <summary>-128 times the sum of each vector, [stages × 128], aligned to 64 bytes.</summary>
-    internal short* Bias { get; }
+    /// <summary>The numbers in pairs, [stages × pairs × 128 × 2].</summary>
+    internal sbyte* Pairs => Native->Pairs;
+
+    /// <summary>-128 times the sum of each vector, [stages × 128].</summary>
+    internal short* Bias => Native->Bias;
+
+    /// <summary>Factors of the inputs, [columns], or empty.</summary>
+    public ReadOnlySpan<Half> InputScales => _inputScales;
 
     /// <summary>All vectors, [stages × 128 × dimension].</summary>
     public ReadOnlySpan<sbyte> Vectors => _vectors;

@@ -22,6 +22,9 @@ internal readonly unsafe struct CodebookMatrix(CodebookShape shape, byte* codes,
     /// <summary>Bits of the first row's scale.</summary>
     public readonly ushort* Scales = scales;
 
+    /// <summary>The codebook matrix that a view shows.</summary>
+    public static CodebookMatrix Of(in WeightMatrix w) => new(w.CodebookShape, w.Data, (ushort*)w.Scales);
+
     /// <summary>Puts codes into the kernels' order.</summary>
     /// <param name="shape">Sizes.</param>
     /// <param name="source">Codes, [rows × groups × stages].</param>

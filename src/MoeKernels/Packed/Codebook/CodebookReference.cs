@@ -25,7 +25,7 @@ internal static unsafe class CodebookReference
                 sum += code < 128 ? number : -number;
             }
 
-            weights[column] = matrix.Scale(row) * sum;
+            weights[column] = matrix.Scale(row) * sum * codebook.Native->InputScale(column);
         }
     }
 

@@ -1,7 +1,7 @@
 using CsCheck;
 using MoeKernels.Packed;
 
-namespace MoeKernels.Tests.Packed;
+namespace MoeKernels.Tests.Core;
 
 /// <summary>The order of FORMAT.md and the limits of a codebook.</summary>
 public sealed class CodebookShapeTests

@@ -1,4 +1,4 @@
-namespace MoeKernels.Packed;
+namespace MoeKernels;
 
 /// <summary>Sizes of a codebook matrix and the place of every code byte. The order is that of the lookup kernels: a
 /// whole matrix is one linear stream.</summary>
