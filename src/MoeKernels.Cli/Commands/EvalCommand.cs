@@ -70,7 +70,10 @@ internal static class EvalCommand
             terminal.WriteLine($"perplexity  {Units.Fixed(result.Perplexity, 4)}");
             if (result.Kl is { } kl)
             {
-                terminal.WriteLine($"kl          {Units.Fixed(kl, 6)}");
+                terminal.WriteLine($"reference   nll {Units.Fixed(result.ReferenceNll!.Value, 6)}, "
+                    + $"perplexity {Units.Fixed(result.ReferencePerplexity!.Value, 4)}");
+                terminal.WriteLine(
+                    $"kl          {Units.Fixed(kl, 6)}, 99 % below {Units.Fixed(result.Kl99!.Value, 6)}");
                 terminal.WriteLine($"same top    {Units.Fixed(result.SameTop!.Value, 4)}");
             }
 
@@ -85,7 +88,10 @@ internal static class EvalCommand
             json.WriteNumber("perplexity", result.Perplexity);
             if (result.Kl is { } kl)
             {
+                json.WriteNumber("reference_nll", result.ReferenceNll!.Value);
+                json.WriteNumber("reference_perplexity", result.ReferencePerplexity!.Value);
                 json.WriteNumber("kl", kl);
+                json.WriteNumber("kl_99", result.Kl99!.Value);
                 json.WriteNumber("same_top", result.SameTop!.Value);
             }
 

@@ -121,6 +121,9 @@ public class CommandTests
         Assert.Equal(0, result.ExitCode);
         Assert.Equal(1024, result.Json.GetProperty("tokens").GetInt64());
         Assert.Equal(0, result.Json.GetProperty("kl").GetDouble(), 9);
+        Assert.Equal(0, result.Json.GetProperty("kl_99").GetDouble(), 9);
+        Assert.Equal(
+            result.Json.GetProperty("nll").GetDouble(), result.Json.GetProperty("reference_nll").GetDouble(), 9);
         Assert.Equal(1, result.Json.GetProperty("same_top").GetDouble());
         Assert.Equal(
             Math.Exp(result.Json.GetProperty("nll").GetDouble()), result.Json.GetProperty("perplexity").GetDouble(), 6);

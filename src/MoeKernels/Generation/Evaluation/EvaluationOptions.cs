@@ -13,17 +13,30 @@ public sealed record EvaluationOptions
     public int WindowsPerCall { get; init; } = 1;
 }
 
-/// <summary>How well a model predicts a text.</summary>
+/// <summary>How well a model predicts a text and, with a reference, how far from it its distributions are.</summary>
 /// <param name="Nll">Mean negative log likelihood over all targets, in nats.</param>
 /// <param name="Tokens">Targets scored.</param>
 /// <param name="Windows">Windows scored.</param>
-/// <param name="Kl">Mean Kullback-Leibler divergence from the reference to the model in nats; null without a
-/// reference.</param>
-/// <param name="SameTop">Fraction of targets where both rank the same token first; null without a reference.</param>
-public sealed record EvaluationResult(double Nll, long Tokens, int Windows, double? Kl, double? SameTop)
+public sealed record EvaluationResult(double Nll, long Tokens, int Windows)
 {
+    /// <summary>The reference's <see cref="Nll"/>; null without a reference, as the three below.</summary>
+    public double? ReferenceNll { get; init; }
+
+    /// <summary>Mean over all targets of the Kullback-Leibler divergence from the reference to the model, in
+    /// nats.</summary>
+    public double? Kl { get; init; }
+
+    /// <summary>The divergence that 99 % of the targets do not exceed, in nats.</summary>
+    public double? Kl99 { get; init; }
+
+    /// <summary>Fraction of targets where both rank the same token first.</summary>
+    public double? SameTop { get; init; }
+
     /// <summary><c>exp(Nll)</c>.</summary>
     public double Perplexity => Math.Exp(Nll);
+
+    /// <summary><c>exp(ReferenceNll)</c>.</summary>
+    public double? ReferencePerplexity => ReferenceNll is { } nll ? Math.Exp(nll) : null;
 }
 
 /// <summary>How far an evaluation is.</summary>

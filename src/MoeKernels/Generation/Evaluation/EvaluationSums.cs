@@ -1,8 +1,12 @@
 namespace MoeKernels.Generation.Evaluation;
 
-/// <summary>Running sums of an evaluation, in double precision.</summary>
-internal struct EvaluationSums
+/// <summary>Running sums of an evaluation, in double precision, and the divergence of every target: a percentile needs
+/// them all.</summary>
+/// <param name="hasReference">Whether every call brings the logits of a reference.</param>
+internal sealed class EvaluationSums(bool hasReference)
 {
+    private readonly List<double> _divergences = [];
+    private double _referenceNll;
     private double _kl;
     private long _sameTop;
 
@@ -20,29 +24,53 @@ internal struct EvaluationSums
     {
         for (int row = 0; row < targets.Length; row++)
         {
-            var logits = model.Row(row);
-            double normalizer = LogSumExp(logits);
-            Nll += normalizer - logits[targets[row]];
-            if (reference is not null)
-            {
-                _kl += Divergence(reference.Row(row), logits, normalizer);
-                _sameTop += Sampler.ArgMax(reference.Row(row)) == Sampler.ArgMax(logits) ? 1 : 0;
-            }
+            Add(model.Row(row), reference is null ? default : reference.Row(row), targets[row]);
         }
+    }
 
-        Tokens += targets.Length;
+    /// <summary>Adds one target.</summary>
+    /// <param name="model">The model's logits, [vocabulary].</param>
+    /// <param name="reference">The reference's logits, [vocabulary]; ignored without a reference.</param>
+    /// <param name="target">The token that follows.</param>
+    public void Add(ReadOnlySpan<float> model, ReadOnlySpan<float> reference, int target)
+    {
+        double normalizer = LogSumExp(model);
+        Nll += normalizer - model[target];
+        Tokens++;
+        if (hasReference)
+        {
+            double referenceNormalizer = LogSumExp(reference);
+            double divergence = Divergence(reference, referenceNormalizer, model, normalizer);
+            _referenceNll += referenceNormalizer - reference[target];
+            _kl += divergence;
+            _divergences.Add(divergence);
+            _sameTop += Sampler.ArgMax(reference) == Sampler.ArgMax(model) ? 1 : 0;
+        }
     }
 
     /// <summary>Whether the sums are numbers.</summary>
-    public readonly bool IsFinite => double.IsFinite(Nll) && double.IsFinite(_kl);
+    public bool IsFinite => double.IsFinite(Nll) && double.IsFinite(_referenceNll) && double.IsFinite(_kl);
 
     /// <summary>Means over all targets.</summary>
-    public readonly EvaluationResult Result(int windows, bool hasReference) => new(
-        Nll / Tokens,
-        Tokens,
-        windows,
-        hasReference ? _kl / Tokens : null,
-        hasReference ? (double)_sameTop / Tokens : null);
+    public EvaluationResult Result(int windows)
+    {
+        var result = new EvaluationResult(Nll / Tokens, Tokens, windows);
+        return !hasReference ? result : result with
+        {
+            ReferenceNll = _referenceNll / Tokens,
+            Kl = _kl / Tokens,
+            Kl99 = Percentile(_divergences, 99),
+            SameTop = (double)_sameTop / Tokens,
+        };
+    }
+
+    /// <summary>The smallest value that at least so many percent of all values do not exceed.</summary>
+    internal static double Percentile(IReadOnlyCollection<double> values, int percent)
+    {
+        double[] sorted = [.. values.Order()];
+        long rank = (((long)sorted.Length * percent) + 99) / 100;
+        return sorted[Math.Max(rank, 1) - 1];
+    }
 
     /// <summary><c>log Σ exp(x)</c>.</summary>
     internal static double LogSumExp(ReadOnlySpan<float> values)
@@ -58,13 +86,13 @@ internal struct EvaluationSums
     }
 
     /// <summary><c>Σ p (log p - log q)</c> with p the reference's and q the model's distribution.</summary>
-    internal static double Divergence(ReadOnlySpan<float> reference, ReadOnlySpan<float> model, double modelNormalizer)
+    internal static double Divergence(
+        ReadOnlySpan<float> reference, double referenceNormalizer, ReadOnlySpan<float> model, double modelNormalizer)
     {
-        double normalizer = LogSumExp(reference);
         double sum = 0;
         for (int i = 0; i < reference.Length; i++)
         {
-            double logP = reference[i] - normalizer;
+            double logP = reference[i] - referenceNormalizer;
             double p = Math.Exp(logP);
 
             // A token that the reference excludes adds nothing, also where the model excludes it too.

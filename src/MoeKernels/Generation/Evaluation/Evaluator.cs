@@ -63,7 +63,7 @@ internal sealed class Evaluator : IDisposable
                 $"The text has {tokens.Length} tokens; one window takes {options.Window + 1}.", nameof(tokens));
         }
 
-        var sums = default(EvaluationSums);
+        var sums = new EvaluationSums(_reference is not null);
         for (int done = 0; done < windows;)
         {
             int count = Math.Min(options.WindowsPerCall, windows - done);
@@ -80,7 +80,7 @@ internal sealed class Evaluator : IDisposable
             progress?.Report(new EvaluationProgress(done, windows, sums.Nll / sums.Tokens));
         }
 
-        return sums.Result(windows, _reference is not null);
+        return sums.Result(windows);
     }
 
     public void Dispose()

@@ -70,14 +70,64 @@ public class EvaluatorTests(SampleModel sample) : IClassFixture<SampleModel>
         float[] p = [MathF.Log(0.5f), MathF.Log(0.25f), MathF.Log(0.25f)];
         float[] q = [MathF.Log(0.25f) + 3, MathF.Log(0.25f) + 3, MathF.Log(0.5f) + 3];
         double expected = (0.5 * Math.Log(2)) + (0.25 * Math.Log(0.5));
-        Assert.Equal(expected, EvaluationSums.Divergence(p, q, EvaluationSums.LogSumExp(q)), 6);
-        Assert.Equal(0, EvaluationSums.Divergence(p, p, EvaluationSums.LogSumExp(p)), 9);
+        Assert.Equal(expected, Divergence(p, q), 6);
+        Assert.Equal(0, Divergence(p, p), 9);
     }
 
     [Fact]
     public void Divergence_TokenThatBothExclude_AddsNothing()
     {
         float[] p = [0, float.NegativeInfinity, 0];
-        Assert.Equal(0, EvaluationSums.Divergence(p, p, EvaluationSums.LogSumExp(p)), 9);
+        Assert.Equal(0, Divergence(p, p), 9);
+    }
+
+    [Fact]
+    public void Percentile_OfRanks_IsTheNearestRank()
+    {
+        double[] values = [.. Enumerable.Range(1, 200).Select(value => (double)value).Reverse()];
+        Assert.Equal(198, EvaluationSums.Percentile(values, 99));
+        Assert.Equal(200, EvaluationSums.Percentile(values, 100));
+        Assert.Equal(7, EvaluationSums.Percentile([7], 99));
+    }
+
+    /// <summary>Every figure beside the same sums in the plainest way.</summary>
+    [Fact]
+    public void Sums_RandomLogits_EqualTheFormulas()
+    {
+        var random = new Random(3);
+        var sums = new EvaluationSums(hasReference: true);
+        List<double> divergences = [];
+        double nll = 0, referenceNll = 0;
+        int same = 0;
+        for (int i = 0; i < 150; i++)
+        {
+            float[] p = [.. Enumerable.Range(0, 5).Select(_ => 4 * random.NextSingle())];
+            float[] q = [.. p.Select(value => value + random.NextSingle())];
+            int target = random.Next(5);
+            sums.Add(q, p, target);
+            double[] likely = Softmax(p), given = Softmax(q);
+            nll -= Math.Log(given[target]);
+            referenceNll -= Math.Log(likely[target]);
+            divergences.Add(likely.Zip(given, (a, b) => a * Math.Log(a / b)).Sum());
+            same += Array.IndexOf(p, p.Max()) == Array.IndexOf(q, q.Max()) ? 1 : 0;
+        }
+
+        var result = sums.Result(windows: 3);
+        Assert.Equal((150, 3), (result.Tokens, result.Windows));
+        Assert.Equal(nll / 150, result.Nll, 9);
+        Assert.Equal(referenceNll / 150, result.ReferenceNll!.Value, 9);
+        Assert.Equal(divergences.Average(), result.Kl!.Value, 9);
+        Assert.Equal(divergences.Order().ElementAt(148), result.Kl99!.Value, 9);
+        Assert.Equal(same / 150.0, result.SameTop!.Value, 9);
+        Assert.InRange(same, 1, 149);
+    }
+
+    private static double Divergence(float[] reference, float[] model) => EvaluationSums.Divergence(
+        reference, EvaluationSums.LogSumExp(reference), model, EvaluationSums.LogSumExp(model));
+
+    private static double[] Softmax(float[] logits)
+    {
+        double sum = logits.Sum(logit => Math.Exp(logit));
+        return [.. logits.Select(logit => Math.Exp(logit) / sum)];
     }
 }
