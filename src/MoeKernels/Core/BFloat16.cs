@@ -1,4 +1,4 @@
-namespace MoeKernels.Models.Layers;
+namespace MoeKernels;
 
 /// <summary>Rounding to the precision models are stored in.</summary>
 internal static class BFloat16
