@@ -16,6 +16,8 @@ internal sealed record Suite(string Name, string Summary, Action<BenchmarkRun, B
             MatVecComparison.Run(run)),
         new(CodebookComparison.Name, "codebook matrices beside a plain read and bf16", (run, _) =>
             CodebookComparison.Run(run)),
+        new(QuantizeComparison.Name, "phases of quantising a matrix on one core", (run, _) =>
+            QuantizeComparison.Run(run)),
         new(GroupedGemmComparison.Name, "32 tokens an expert beside ONNX Runtime's MatMul", (run, _) =>
             GroupedGemmComparison.Run(run)),
         new(LlamaCppBenchmark.Name, "experts of a layer beside llama.cpp's mixture-of-experts product", (run, _) =>

@@ -6,7 +6,8 @@ namespace MoeKernels.Tests.Compression;
 public unsafe class GemmTests
 {
     private static readonly Gen<int> Extent = Gen.OneOf(
-        Gen.Int[1, 40], Gen.OneOf(Gen.Const(17), Gen.Const(127), Gen.Const(240), Gen.Const(257), Gen.Const(300)));
+        Gen.Int[1, 40],
+        Gen.OneOf(Gen.Const(17), Gen.Const(127), Gen.Const(240), Gen.Const(257), Gen.Const(300)));
 
     [Fact]
     public void Add_AnySizesAndTranspositions_EqualsPlainSums() =>

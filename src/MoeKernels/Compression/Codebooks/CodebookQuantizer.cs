@@ -59,7 +59,7 @@ internal static unsafe class CodebookQuantizer
         return new QuantizedMatrix(shape, codes, scales, lost, energy);
     }
 
-    /// <summary>A vector of zeros counts as half a table step with the sign of its code, so its signs alternate.</summary>
+    /// <summary>A vector of zeros counts as half a table step with the sign of its code: signs alternate.</summary>
     private static void Balance(byte[] codes, CodebookShape shape, TrainedCodebook codebook)
     {
         bool[] zero = new bool[shape.Stages * VectorTable.Count];

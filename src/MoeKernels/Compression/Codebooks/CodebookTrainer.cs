@@ -1,7 +1,7 @@
 namespace MoeKernels.Compression;
 
-/// <summary>Trains the codebook of matrices that share one: clusters of the weights first, then rounds of GPTQ, in which
-/// vectors follow what chose them.</summary>
+/// <summary>Trains the codebook of matrices that share one: clusters of the weights first, then rounds of GPTQ, in
+/// which vectors follow what chose them.</summary>
 internal static unsafe class CodebookTrainer
 {
     /// <summary>Trains on a sample of matrices and rows.</summary>

@@ -7,7 +7,7 @@ internal static class InputScaling
     /// <summary>Mean squares below this share of their average count as this share.</summary>
     private const double SmallestShare = 1e-4;
 
-    /// <summary>Root mean square of the stored weights, far from both ends of half precision with any vectors.</summary>
+    /// <summary>Root mean square of the stored weights, far from both ends of half precision.</summary>
     private const double StoredSize = 0.25;
 
     /// <summary>Chooses scales: <c>w[r,k] = scale[r] * vectors[k] * inputScale[k]</c>, with inputScale[k] in proportion

@@ -1,6 +1,7 @@
 namespace MoeKernels.Compression;
 
-/// <summary>Rows as vectors are fitted to them: divided by the input scales and by their own root mean square.</summary>
+/// <summary>Rows as vectors are fitted to them: divided by the input scales and by their own root mean
+/// square.</summary>
 internal static unsafe class NormalizedRows
 {
     /// <summary>Fills one row.</summary>

@@ -10,7 +10,8 @@ internal readonly record struct RowMoments(double Wanted, double Cross, double C
     public double Error(double size, double scale) =>
         Math.Max((size * size * Wanted) - (2 * size * scale * Cross) + (scale * scale * Coded), 0);
 
-    /// <summary>Reads them off the metric: with v = w M and e = (w - q) M, <c>w (H + l I) qᵀ = v (v - e)ᵀ</c>.</summary>
+    /// <summary>Reads them off the metric: with v = w M and e = (w - q) M,
+    /// <c>w (H + l I) qᵀ = v (v - e)ᵀ</c>.</summary>
     /// <param name="weights">w, [K].</param>
     /// <param name="wanted">v, [K].</param>
     /// <param name="error">e, [K].</param>

@@ -3,8 +3,8 @@ using System.Runtime.Intrinsics;
 
 namespace MoeKernels.Compression;
 
-/// <summary>128 vectors in the order of the search, which finds for sixteen points at once the nearest of the 256 signed
-/// vectors.</summary>
+/// <summary>128 vectors in the order of the search, which finds the nearest of the 256 signed vectors for sixteen
+/// points at once.</summary>
 /// <remarks>
 /// |y - σ v|² is smallest where |y·v| - |v|²/2 is largest; σ is the sign of the dot product. Eight vectors share a load
 /// of the points. Equal scores go to the lower index.
