@@ -7,7 +7,8 @@ namespace MoeKernels.Cpu;
 /// expert e.</summary>
 /// <remarks>
 /// All experts share one parallel region whose items are blocks of weight rows of one expert, so one token and a skewed
-/// routing spread over all threads too. A row's bits are those of <see cref="Linear"/>.
+/// routing spread over all threads too. A row's bits are those of <see cref="Linear"/>. Codebook matrices are looked up
+/// (<see cref="CodebookExperts"/>) where all matrices of a step are of that format; in a mixture they are unpacked.
 /// </remarks>
 internal static unsafe class GroupedGemm
 {
@@ -28,6 +29,13 @@ internal static unsafe class GroupedGemm
         WorkerPool pool, in Activation activation, WeightMatrix* gate, WeightMatrix* up, float** gateBias,
         float** upBias, int experts, int* offsets, float* xp, nint xStride, float* a, nint aStride)
     {
+        if (CodebookExperts.Covers(gate, experts, offsets) && CodebookExperts.Covers(up, experts, offsets))
+        {
+            ExpertSlots slots = new(experts, offsets, xp, xStride, offsets[experts]);
+            CodebookExperts.GateUp(pool, activation, gate, up, gateBias, upBias, slots, a, aStride);
+            return;
+        }
+
         Work work = new()
         {
             Activation = activation,
@@ -60,6 +68,13 @@ internal static unsafe class GroupedGemm
         WorkerPool pool, WeightMatrix* down, float** bias, int experts, int* offsets, float* a, nint aStride,
         float* yp, nint yStride)
     {
+        if (CodebookExperts.Covers(down, experts, offsets))
+        {
+            ExpertSlots slots = new(experts, offsets, a, aStride, offsets[experts]);
+            CodebookExperts.Down(pool, down, bias, slots, yp, yStride);
+            return;
+        }
+
         Work work = new()
         {
             Main = down,

@@ -32,6 +32,14 @@ internal static unsafe partial class Linear
     /// <param name="tokens">Number of tokens, 0 allowed.</param>
     public static void Forward(WorkerPool pool, LinearPart* parts, int count, float* x, nint xStride, int tokens)
     {
+        if (CodebookLinear.Any(parts, count))
+        {
+            CodebookLinear.Forward(pool, parts, count, x, xStride, tokens);
+            LinearPart* dense = stackalloc LinearPart[count];
+            count = CodebookLinear.Others(parts, count, dense);
+            parts = dense;
+        }
+
         PartsWork work = new() { Parts = parts, Count = count, X = x, XStride = xStride, Tokens = tokens };
         int blocks = 0;
         for (int i = 0; i < count; i++)

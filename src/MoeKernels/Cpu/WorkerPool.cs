@@ -27,6 +27,7 @@ internal sealed unsafe class WorkerPool : IDisposable
 
     private readonly object _sleep = new();
     private readonly Thread[] _helpers;
+    private readonly ScratchPool _scratch = new();
     private PaddedLong _state;
     private PaddedLong _next;
     private int _busy;
@@ -120,6 +121,11 @@ internal sealed unsafe class WorkerPool : IDisposable
         }
     }
 
+    /// <summary>Lends native memory to a call; it is kept for later calls and freed with the pool.</summary>
+    /// <param name="bytes">At least so many.</param>
+    /// <exception cref="MoeOutOfMemoryException">The memory is not there.</exception>
+    public ScratchPool.Lease Rent(long bytes) => _scratch.Rent(bytes);
+
     /// <summary>Ends the threads; no run may be in progress.</summary>
     public void Dispose()
     {
@@ -128,6 +134,7 @@ internal sealed unsafe class WorkerPool : IDisposable
             Monitor.PulseAll(_sleep);
         foreach (Thread helper in _helpers)
             helper.Join();
+        _scratch.Dispose();
     }
 
     private static void Execute<TWork>(void* work, int begin, int end, int worker)

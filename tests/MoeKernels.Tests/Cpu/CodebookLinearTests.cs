@@ -31,33 +31,76 @@ public sealed unsafe class CodebookLinearTests
             iter: 12, threads: 1);
 
     [Fact]
-    public void Forward_SeveralParts_EqualsOneByOne()
+    public void Forward_PartsOfSeveralCodebooksAndFormats_EqualsOneByOne()
     {
-        CodebookShape shape = new(300, 200, 8, 1), other = new(70, 200, 8, 1);
-        using TestCodebook a = new(shape, 1), b = new(other, 2);
+        using TestCodebook a = new(new(300, 200, 8, 1), 1), b = new(new(70, 200, 8, 1), 2);
+        using TestCodebook c = new(new(65, 200, 5, 3), 3, inputScales: true);
+        using TestMatrix dense = new(WeightFormat.BF16, 33, 200, 4);
+        using NativeFloats bias = new(CpuTests.Random(new Random(5), 70));
         foreach (int tokens in (int[])[1, 18])
         {
             float[] x = CpuTests.Random(new Random(4), tokens * 200);
-            float[] expected =
-            [
-                .. a.Reference(x, 200, tokens),
-                .. TestCodebook.Reference(b.View, a.Vectors, x, 200, tokens),
-            ];
+            float[] yb = TestCodebook.Reference(b.View, a.Vectors, x, 200, tokens);
+            for (int i = 0; i < yb.Length; i++)
+                yb[i] += bias.Pointer[i % 70];
             using NativeFloats inputs = new(x);
+            IEnumerable<float> densely = Enumerable.Range(0, tokens * 33)
+                .Select(i => ReferenceDot.Row(dense.View, i % 33, inputs.Pointer + (i / 33 * 200)));
+            float[] expected =
+                [.. a.Reference(x, 200, tokens), .. densely, .. yb, .. c.Reference(x, 200, tokens)];
             CpuTests.AssertBits(expected, pool =>
             {
-                using NativeFloats ya = new(tokens * 300), yb = new(tokens * 70);
-                using NativeBuffer memory = NativeBuffer.Allocate(CodebookTables.ByteCount(shape, tokens), "tables");
-                CodebookTables tables = new(shape, tokens, memory.Pointer);
-                tables.Build(pool, a.Vectors, inputs.Pointer, 200);
-                CodebookPart* parts = stackalloc CodebookPart[]
+                using NativeFloats y = new(tokens * 468);
+                LinearPart* parts = stackalloc LinearPart[]
                 {
-                    new CodebookPart(a.View, ya.Pointer, 300), new CodebookPart(b.View, yb.Pointer, 70),
+                    new LinearPart(a.Matrix, null, y.Pointer, 300),
+                    new LinearPart(dense.View, null, y.Pointer + (tokens * 300), 33),
+                    new LinearPart(b.MatrixWith(a.Vectors), bias.Pointer, y.Pointer + (tokens * 333), 70),
+                    new LinearPart(c.Matrix, null, y.Pointer + (tokens * 403), 65),
                 };
-                CodebookLinear.Forward(pool, parts, 2, tables);
-                return [.. ya.Span, .. yb.Span];
+                Linear.Forward(pool, parts, 4, inputs.Pointer, 200, tokens);
+                return y.Span.ToArray();
             });
         }
+    }
+
+    [Fact]
+    public void Forward_MoreTokensThanTheTablesHold_HasTheBitsOfTheReference() =>
+        Check(new CodebookShape(3, 2048, 1, 4), 37, 13);
+
+    [Fact]
+    public void Forward_InputScales_HasTheBitsOfTheReference()
+    {
+        foreach ((CodebookShape shape, int tokens) in (ReadOnlySpan<(CodebookShape, int)>)
+            [(new(65, 513, 8, 1), 1), (new(130, 333, 6, 3), 9)])
+        {
+            using TestCodebook w = new(shape, 14, inputScales: true);
+            float[] x = CpuTests.Random(new Random(15), tokens * shape.Columns);
+            Check(w, x, shape.Columns, tokens);
+        }
+    }
+
+    [Fact]
+    public void Forward_OutlierChannels_AreHarmlessWithInputScales()
+    {
+        // Every 200th input is 50 times as large as the others; its weights are small instead, as quantisers fold it.
+        CodebookShape shape = new(256, 2000, 8, 1);
+        Half[] scales = new Half[shape.Columns];
+        float[] x = CpuTests.Random(new Random(16), shape.Columns);
+        for (int i = 0; i < scales.Length; i++)
+        {
+            bool isOutlier = i % 200 == 77;
+            scales[i] = (Half)(isOutlier ? 1f / 50 : 1f);
+            x[i] *= isOutlier ? 50 : 1;
+        }
+
+        using TestCodebook w = new(shape, 17, extreme: false);
+        using Codebook scaled = new(8, 1, w.Vectors.Vectors, scales);
+        double folded = RelativeError(w.MatrixWith(scaled), x);
+        Assert.InRange(folded, 1e-4, 0.05);
+
+        // The same outliers with full weights and no factors swamp the other inputs.
+        Assert.True(SmallInputsError(w.Matrix, x) > 4 * SmallInputsError(w.MatrixWith(scaled), x));
     }
 
     [Theory]
@@ -68,18 +111,8 @@ public sealed unsafe class CodebookLinearTests
     {
         CodebookShape shape = new(256, 2048, dimension, stages);
         using TestCodebook w = new(shape, 3, extreme: false);
-        float[] x = CpuTests.Random(new Random(5), shape.Columns), row = new float[shape.Columns];
-        float[] y = w.Reference(x, shape.Columns, 1);
-        double error = 0, power = 0;
-        for (int r = 0; r < shape.Rows; r++)
-        {
-            CodebookReference.Unpack(w.View, w.Vectors, r, row);
-            double exact = row.Zip(x, (a, b) => (double)a * b).Sum();
-            error += (y[r] - exact) * (y[r] - exact);
-            power += exact * exact;
-        }
-
-        Assert.InRange(Math.Sqrt(error / power), 1e-4, 0.05);
+        float[] x = CpuTests.Random(new Random(5), shape.Columns);
+        Assert.InRange(RelativeError(w.Matrix, x), 1e-4, 0.05);
     }
 
     [Fact]
@@ -127,19 +160,15 @@ public sealed unsafe class CodebookLinearTests
         {
             using TestCodebook source = new(shape, 10);
             using GuardedMemory codes = new((int)shape.CodeBytes), scales = new(2 * shape.PaddedRows);
-            using GuardedMemory tables = new((int)CodebookTables.ByteCount(shape, tokens));
             using GuardedFloats x = new(tokens * shape.Columns), y = new(tokens * shape.Rows);
             using WorkerPool pool = new(1);
             source.Codes.CopyTo(new Span<byte>(codes.Pointer, (int)shape.CodeBytes));
             source.Scales.CopyTo(new Span<ushort>(scales.Pointer, shape.PaddedRows));
             new Span<float>(x.Pointer, tokens * shape.Columns).Fill(1);
-            CodebookMatrix w = new(shape, codes.Pointer, (ushort*)scales.Pointer);
+            WeightMatrix w = WeightMatrix.Codebook(
+                codes.Pointer, shape.Rows, shape.Columns, (ushort*)scales.Pointer, source.Vectors.Native);
             CpuTests.AtEveryLevel(level =>
-            {
-                CodebookTables view = new(shape, tokens, tables.Pointer);
-                view.Build(pool, source.Vectors, x.Pointer, shape.Columns);
-                CodebookLinear.Forward(pool, w, view, y.Pointer, shape.Rows);
-            });
+                Linear.Forward(pool, w, null, x.Pointer, shape.Columns, tokens, y.Pointer, shape.Rows));
         }
     }
 
@@ -149,30 +178,16 @@ public sealed unsafe class CodebookLinearTests
         CodebookShape shape = new(320, 200, 8, 1);
         using TestCodebook w = new(shape, 11);
         using NativeFloats x = new(CpuTests.Random(new Random(1), 5 * 200)), y = new(5 * 320);
-        using NativeBuffer memory = NativeBuffer.Allocate(CodebookTables.ByteCount(shape, 5), "tables");
         using WorkerPool pool = new(2);
         long before = 0;
         for (int round = 0; round < 3; round++)
         {
             before = GC.GetAllocatedBytesForCurrentThread();
             for (int tokens = 1; tokens <= 5; tokens += 4)
-            {
-                CodebookTables tables = new(shape, tokens, memory.Pointer);
-                tables.Build(pool, w.Vectors, x.Pointer, 200);
-                CodebookLinear.Forward(pool, w.View, tables, y.Pointer, 320);
-            }
+                Linear.Forward(pool, w.Matrix, null, x.Pointer, 200, tokens, y.Pointer, 320);
         }
 
         Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
-    }
-
-    [Fact]
-    public void Build_CodebookOfAnotherShape_IsRefused()
-    {
-        using TestCodebook w = new(new CodebookShape(64, 64, 8, 1), 12);
-        using WorkerPool pool = new(1);
-        CodebookTables tables = new(new CodebookShape(64, 64, 4, 1), 0, null);
-        Assert.Throws<ArgumentException>(() => tables.Build(pool, w.Vectors, null, 0));
     }
 
     private static void Check(CodebookShape shape, int tokens, int seed)
@@ -204,11 +219,46 @@ public sealed unsafe class CodebookLinearTests
     {
         int yStride = w.Shape.Rows + 3;
         using NativeFloats y = new(tokens * yStride);
-        using NativeBuffer memory = NativeBuffer.Allocate(CodebookTables.ByteCount(w.Shape, tokens), "tables");
-        memory.AsSpan<byte>().Fill(0xFF);
-        CodebookTables tables = new(w.Shape, tokens, memory.Pointer);
-        tables.Build(pool, w.Vectors, x, xStride);
-        CodebookLinear.Forward(pool, w.View, tables, y.Pointer, yStride);
+        Poison(pool);
+        Linear.Forward(pool, w.Matrix, null, x, xStride, tokens, y.Pointer, yStride);
         return y.Rows(tokens, w.Shape.Rows, yStride);
+    }
+
+    /// <summary>Fills the memory that the next call gets for its tables.</summary>
+    internal static void Poison(WorkerPool pool)
+    {
+        const int Bytes = 1 << 18;
+        using ScratchPool.Lease lease = pool.Rent(Bytes);
+        new Span<byte>(lease.Pointer, Bytes).Fill(0xFF);
+    }
+
+    /// <summary>Root of the error's power over the result's.</summary>
+    private static double RelativeError(in WeightMatrix w, float[] x)
+    {
+        (double error, double power) = Error(w, x);
+        return Math.Sqrt(error / power);
+    }
+
+    /// <summary>Root of the error's power over the power of what inputs other than the outliers contribute.</summary>
+    private static double SmallInputsError(in WeightMatrix w, float[] x)
+    {
+        float[] small = [.. x.Select((value, i) => i % 200 == 77 ? 0 : value)];
+        return Math.Sqrt(Error(w, x).Error / Error(w, small).Power);
+    }
+
+    private static (double Error, double Power) Error(WeightMatrix w, float[] x)
+    {
+        using NativeFloats inputs = new(x), y = new(w.Rows);
+        using WorkerPool pool = new(1);
+        Linear.Forward(pool, w, null, inputs.Pointer, w.Columns, 1, y.Pointer, w.Rows);
+        double error = 0, power = 0;
+        for (int r = 0; r < w.Rows; r++)
+        {
+            double exact = x.Select((value, k) => (double)WeightElement.Get(w, r, k) * value).Sum();
+            error += (y.Pointer[r] - exact) * (y.Pointer[r] - exact);
+            power += exact * exact;
+        }
+
+        return (error, power);
     }
 }

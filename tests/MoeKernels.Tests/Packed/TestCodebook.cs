@@ -44,6 +44,13 @@ internal sealed unsafe class TestCodebook : IDisposable
 
     public CodebookMatrix View => new(Shape, _codes.Pointer, (ushort*)_scales.Pointer);
 
+    /// <summary>The matrix as the kernels take it.</summary>
+    public WeightMatrix Matrix => MatrixWith(Vectors);
+
+    /// <summary>The matrix with another codebook of the same size.</summary>
+    public WeightMatrix MatrixWith(Codebook codebook) => WeightMatrix.Codebook(
+        _codes.Pointer, Shape.Rows, Shape.Columns, (ushort*)_scales.Pointer, codebook.Native);
+
     /// <summary>y of every token by the reference, [tokens × rows].</summary>
     public float[] Reference(ReadOnlySpan<float> x, int xStride, int tokens) =>
         Reference(View, Vectors, x, xStride, tokens);

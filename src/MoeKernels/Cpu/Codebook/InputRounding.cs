@@ -47,6 +47,17 @@ internal static unsafe class InputRounding
         return largest / 127;
     }
 
+    /// <summary><c>y[i] = x[i] * factors[i]</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Scale(float* x, float* factors, int count, float* y)
+    {
+        int i = 0;
+        for (; i <= count - 4; i += 4)
+            Vector128.Store(Vector128.Load(x + i) * Vector128.Load(factors + i), y + i);
+        for (; i < count; i++)
+            y[i] = x[i] * factors[i];
+    }
+
     /// <summary>Bits of the largest magnitude: they ascend with it, infinity and NaN above all numbers.</summary>
     private static int LargestMagnitude(float* x, int count)
     {

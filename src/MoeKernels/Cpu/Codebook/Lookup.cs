@@ -42,7 +42,7 @@ internal static unsafe class Lookup
         ushort* odd = stackalloc ushort[LineWords];
         for (int token = 0; token < strip.Tokens; token++)
         {
-            byte* table = strip.Tables + (token * strip.TableStride);
+            byte* table = strip.Table(token);
             for (int block = 0; block < strip.Blocks; block++)
             {
                 for (int half = 0; half < CodebookShape.BlockRows; half += T.Bytes)
@@ -94,7 +94,7 @@ internal static unsafe class Lookup
             {
                 new Span<ushort>(words, LineWords).Clear();
                 new Span<ushort>(odd, LineWords).Clear();
-                byte* table = strip.Tables + (token * strip.TableStride);
+                byte* table = strip.Table(token);
                 for (int entry = 0; entry < strip.Entries; entry++, table += CodebookShape.Vectors)
                     AddLine(strip.Codes + LineOffset(strip, block, entry), table, words, odd);
                 AddSums(strip, token, block, words, odd);
@@ -125,7 +125,7 @@ internal static unsafe class Lookup
     /// <summary>Adds one block's integers, times the half step, to its sums.</summary>
     private static void AddSums(in LookupStrip strip, int token, int block, ushort* words, ushort* odd)
     {
-        Vector128<float> step = Vector128.Create(strip.Steps[token]);
+        Vector128<float> step = Vector128.Create(strip.Step(token));
         Vector128<short> bias = Vector128.Create((short)(127 * strip.Entries));
         float* sums = strip.Sums + (token * strip.SumStride) + (block * CodebookShape.BlockRows);
         for (int i = 0; i < LineWords; i += 8)

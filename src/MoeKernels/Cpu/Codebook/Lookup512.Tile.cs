@@ -11,10 +11,12 @@ internal static unsafe partial class Lookup512
     private static void AddTile(in LookupStrip strip, int token, int block)
     {
         int entries = strip.Entries;
-        nint next = strip.TableStride;
         nint stride = strip.Blocks * 2 * Line;
         byte* codes = strip.Codes + (block * 2 * Line);
-        byte* table = strip.Tables + (token * next);
+        byte* table = strip.Table(token);
+        nint second = (nint)(strip.Table(token + 1) - table);
+        nint third = (nint)(strip.Table(token + 2) - table);
+        nint fourth = (nint)(strip.Table(token + 3) - table);
         Vector512<ushort> w00 = default, w01 = default, w10 = default, w11 = default;
         Vector512<ushort> w20 = default, w21 = default, w30 = default, w31 = default;
         Vector512<ushort> o00 = default, o01 = default, o10 = default, o11 = default;
@@ -24,14 +26,10 @@ internal static unsafe partial class Lookup512
             Vector512<byte> c0 = Vector512.Load(codes), d0 = Vector512.Load(codes + Line);
             Vector512<byte> c1 = Vector512.Load(codes + (2 * Line)), d1 = Vector512.Load(codes + (3 * Line));
             Vector512<byte> s0 = Sign(c0), t0 = Sign(d0), s1 = Sign(c1), t1 = Sign(d1);
-            byte* own = table;
-            AddToken(own, c0, d0, c1, d1, s0, t0, s1, t1, ref w00, ref o00, ref w01, ref o01);
-            own += next;
-            AddToken(own, c0, d0, c1, d1, s0, t0, s1, t1, ref w10, ref o10, ref w11, ref o11);
-            own += next;
-            AddToken(own, c0, d0, c1, d1, s0, t0, s1, t1, ref w20, ref o20, ref w21, ref o21);
-            own += next;
-            AddToken(own, c0, d0, c1, d1, s0, t0, s1, t1, ref w30, ref o30, ref w31, ref o31);
+            AddToken(table, c0, d0, c1, d1, s0, t0, s1, t1, ref w00, ref o00, ref w01, ref o01);
+            AddToken(table + second, c0, d0, c1, d1, s0, t0, s1, t1, ref w10, ref o10, ref w11, ref o11);
+            AddToken(table + third, c0, d0, c1, d1, s0, t0, s1, t1, ref w20, ref o20, ref w21, ref o21);
+            AddToken(table + fourth, c0, d0, c1, d1, s0, t0, s1, t1, ref w30, ref o30, ref w31, ref o31);
             codes += stride;
             table += 2 * Table;
         }
@@ -40,24 +38,25 @@ internal static unsafe partial class Lookup512
         {
             codes -= block * Line;
             AddSingles(codes, table, ref w00, ref o00, ref w01, ref o01);
-            AddSingles(codes, table + next, ref w10, ref o10, ref w11, ref o11);
-            AddSingles(codes, table + (2 * next), ref w20, ref o20, ref w21, ref o21);
-            AddSingles(codes, table + (3 * next), ref w30, ref o30, ref w31, ref o31);
+            AddSingles(codes, table + second, ref w10, ref o10, ref w11, ref o11);
+            AddSingles(codes, table + third, ref w20, ref o20, ref w21, ref o21);
+            AddSingles(codes, table + fourth, ref w30, ref o30, ref w31, ref o31);
         }
 
         float* sums = strip.Sums + (token * strip.SumStride) + (block * Line);
-        float* steps = strip.Steps + token;
-        AddSums(w00, o00, entries, steps[0], sums);
-        AddSums(w01, o01, entries, steps[0], sums + Line);
+        float step0 = strip.Step(token), step1 = strip.Step(token + 1);
+        float step2 = strip.Step(token + 2), step3 = strip.Step(token + 3);
+        AddSums(w00, o00, entries, step0, sums);
+        AddSums(w01, o01, entries, step0, sums + Line);
         sums += strip.SumStride;
-        AddSums(w10, o10, entries, steps[1], sums);
-        AddSums(w11, o11, entries, steps[1], sums + Line);
+        AddSums(w10, o10, entries, step1, sums);
+        AddSums(w11, o11, entries, step1, sums + Line);
         sums += strip.SumStride;
-        AddSums(w20, o20, entries, steps[2], sums);
-        AddSums(w21, o21, entries, steps[2], sums + Line);
+        AddSums(w20, o20, entries, step2, sums);
+        AddSums(w21, o21, entries, step2, sums + Line);
         sums += strip.SumStride;
-        AddSums(w30, o30, entries, steps[3], sums);
-        AddSums(w31, o31, entries, steps[3], sums + Line);
+        AddSums(w30, o30, entries, step3, sums);
+        AddSums(w31, o31, entries, step3, sums + Line);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

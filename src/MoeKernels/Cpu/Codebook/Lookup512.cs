@@ -47,7 +47,7 @@ internal static unsafe partial class Lookup512
         const int Stride = 8 * Line;
         int entries = strip.Entries;
         byte* codes = strip.Codes;
-        byte* table = strip.Tables + (token * strip.TableStride);
+        byte* table = strip.Table(token);
         Vector512<ushort> words0 = default, words1 = default, words2 = default, words3 = default;
         Vector512<ushort> odd0 = default, odd1 = default, odd2 = default, odd3 = default;
         for (int pairs = entries / 2; pairs > 0; pairs--)
@@ -77,7 +77,7 @@ internal static unsafe partial class Lookup512
         }
 
         float* sums = strip.Sums + (token * strip.SumStride);
-        float step = strip.Steps[token];
+        float step = strip.Step(token);
         AddSums(words0, odd0, entries, step, sums);
         AddSums(words1, odd1, entries, step, sums + Line);
         AddSums(words2, odd2, entries, step, sums + (2 * Line));
@@ -90,7 +90,7 @@ internal static unsafe partial class Lookup512
     {
         int entries = strip.Entries;
         byte* codes = strip.Codes + (block * 2 * Line);
-        byte* table = strip.Tables + (token * strip.TableStride);
+        byte* table = strip.Table(token);
         nint stride = strip.Blocks * 2 * Line;
         Vector512<ushort> words = default, odd = default;
         for (int pairs = entries / 2; pairs > 0; pairs--)
@@ -107,7 +107,7 @@ internal static unsafe partial class Lookup512
         if ((entries & 1) != 0)
             AddSingle(codes - (block * Line), table, ref words, ref odd);
         float* sums = strip.Sums + (token * strip.SumStride) + (block * Line);
-        AddSums(words, odd, entries, strip.Steps[token], sums);
+        AddSums(words, odd, entries, strip.Step(token), sums);
     }
 
     /// <summary>The values of two lines of codes added in bytes, as words.</summary>

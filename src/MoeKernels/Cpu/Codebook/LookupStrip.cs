@@ -15,13 +15,16 @@ internal unsafe struct LookupStrip
     /// <summary>Number of tokens.</summary>
     public int Tokens;
 
-    /// <summary>Tables of the first token, aligned to 64 bytes.</summary>
+    /// <summary>Which tables are the tokens', [tokens]; null when they follow each other.</summary>
+    public int* Rows;
+
+    /// <summary>Tables of row 0, aligned to 64 bytes.</summary>
     public byte* Tables;
 
-    /// <summary>Distance between two tokens' tables.</summary>
+    /// <summary>Distance between two rows' tables.</summary>
     public nint TableStride;
 
-    /// <summary>Half steps of the tokens' tables.</summary>
+    /// <summary>Half step of row 0's tables; those of the other rows follow.</summary>
     public float* Steps;
 
     /// <summary>Sums to add to, [tokens × rows of the strip].</summary>
@@ -29,4 +32,12 @@ internal unsafe struct LookupStrip
 
     /// <summary>Distance between two tokens' sums in elements.</summary>
     public nint SumStride;
+
+    /// <summary>First table of a token.</summary>
+    public readonly byte* Table(int token) => Tables + (Row(token) * TableStride);
+
+    /// <summary>Half step of a token's tables.</summary>
+    public readonly float Step(int token) => Steps[Row(token)];
+
+    private readonly nint Row(int token) => Rows == null ? token : Rows[token];
 }

@@ -16,14 +16,15 @@ internal static unsafe class TableBuilder
     /// <param name="source">The codebook.</param>
     /// <param name="groups">Groups of the chunk.</param>
     /// <param name="x">Inputs of the chunk, [columns].</param>
+    /// <param name="first">The chunk's first column in the matrix.</param>
     /// <param name="columns">Inputs there are, at most groups × dimension.</param>
     /// <param name="table">Output, [groups × stages × 128].</param>
     /// <returns>The value of half a step.</returns>
     [SkipLocalsInit]
-    public static float Build(in TableSource source, int groups, float* x, int columns, byte* table)
+    public static float Build(in TableSource source, int groups, float* x, int first, int columns, byte* table)
     {
         byte* inputs = stackalloc byte[MaxColumns + Padding];
-        float step = InputRounding.Round(x, columns, inputs);
+        float step = Round(source.InputScales, x, first, columns, inputs);
         int padded = (groups * source.Dimension) + Padding;
         new Span<byte>(inputs + columns, padded - columns).Fill(InputRounding.Zero);
 
@@ -33,6 +34,16 @@ internal static unsafe class TableBuilder
         int factor = Math.Min(short.MaxValue, ((64 << 16) - 1) / Math.Max(largest, 1));
         Round(dots, groups * source.Stages * CodebookShape.Vectors, (short)factor, table);
         return largest == 0 && !float.IsNaN(step) ? 0 : 32768f / factor * step;
+    }
+
+    [SkipLocalsInit]
+    private static float Round(float* inputScales, float* x, int first, int columns, byte* inputs)
+    {
+        if (inputScales == null)
+            return InputRounding.Round(x, columns, inputs);
+        float* scaled = stackalloc float[MaxColumns];
+        InputRounding.Scale(x, inputScales + first, columns, scaled);
+        return InputRounding.Round(scaled, columns, inputs);
     }
 
     private static int Dots(in TableSource source, int groups, byte* inputs, short* dots) =>

@@ -158,10 +158,21 @@ internal sealed unsafe class RoutedLayer(
         var plan = DispatchPlan.Build(memory, topkIds, call.Tokens, router.TopK, router.Experts);
         float* slots = call.Workspace.Take((long)plan.Slots * Hidden);
         float* inner = call.Workspace.Take((long)plan.Slots * experts.Intermediate);
-        PermuteWork.Dispatch(call.Pool, plan, x, Hidden, router.ApplyToInput ? topkWeights : null, slots);
-        GroupedGemm.GateUp(
-            call.Pool, experts.Activation, experts.Gate, experts.Up, experts.GateBias, experts.UpBias, router.Experts,
-            plan.ExpertOffsets, slots, Hidden, inner, experts.Intermediate);
+        if (router.ApplyToInput || !IsLookedUp(experts, plan))
+        {
+            PermuteWork.Dispatch(call.Pool, plan, x, Hidden, router.ApplyToInput ? topkWeights : null, slots);
+            GroupedGemm.GateUp(
+                call.Pool, experts.Activation, experts.Gate, experts.Up, experts.GateBias, experts.UpBias,
+                router.Experts, plan.ExpertOffsets, slots, Hidden, inner, experts.Intermediate);
+        }
+        else
+        {
+            // Codebook kernels read a token once for all of its experts.
+            ExpertSlots inputs = new(router.Experts, plan.ExpertOffsets, x, Hidden, call.Tokens, plan.TokenOfSlot);
+            CodebookExperts.GateUp(
+                call.Pool, experts.Activation, experts.Gate, experts.Up, experts.GateBias, experts.UpBias, inputs,
+                inner, experts.Intermediate);
+        }
 
         // The experts' inputs are spent: their outputs take the same memory.
         GroupedGemm.Down(
@@ -174,6 +185,10 @@ internal sealed unsafe class RoutedLayer(
             call.Pool, plan, slots, Hidden, router.ApplyToInput ? null : topkWeights, dropped, y);
         call.Workspace.Release(mark);
     }
+
+    private static bool IsLookedUp(ExpertMatrices experts, in DispatchPlan plan) =>
+        CodebookExperts.Covers(experts.Gate, plan.Experts, plan.ExpertOffsets)
+        && CodebookExperts.Covers(experts.Up, plan.Experts, plan.ExpertOffsets);
 
     private void AddShared(in RoutedCall call, float* x, float* y)
     {

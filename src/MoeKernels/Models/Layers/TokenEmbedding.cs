@@ -42,6 +42,9 @@ internal sealed unsafe class TokenEmbedding(WeightMatrix matrix, float scale)
                     for (int i = 0; i < matrix.Columns; i++)
                         row[i] = BitConverter.UInt32BitsToSingle((uint)((ushort*)stored)[i] << 16);
                     break;
+                case WeightFormat.Codebook:
+                    CodebookRow.Unpack(matrix, id, 0, matrix.Columns, row);
+                    break;
                 default:
                     for (int i = 0; i < matrix.Columns; i++)
                         row[i] = WeightElement.Get(matrix, id, i);

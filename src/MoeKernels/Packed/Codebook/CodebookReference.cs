@@ -65,7 +65,10 @@ internal static unsafe class CodebookReference
         int first = chunk * shape.ChunkGroups * shape.Dimension;
         int columns = Math.Min(shape.GroupsOf(chunk) * shape.Dimension, shape.Columns - first);
         sbyte[] q = new sbyte[shape.GroupsOf(chunk) * shape.Dimension];
-        float step = RoundInputs(x.Slice(first, columns), q.AsSpan(0, columns));
+        float[] inputs = x.Slice(first, columns).ToArray();
+        for (int i = 0; i < columns && codebook.Native->InputScales != null; i++)
+            inputs[i] *= codebook.Native->InputScales[first + i];
+        float step = RoundInputs(inputs, q.AsSpan(0, columns));
 
         int[] dots = new int[table.Length];
         int largest = 0;

@@ -1,0 +1,146 @@
+using System.Runtime.CompilerServices;
+using MoeKernels.Packed;
+
+namespace MoeKernels.Cpu;
+
+/// <summary>Looks up the codes of some strips of a <see cref="CodebookPart"/>: sums, scales, biases,
+/// activation.</summary>
+/// <remarks>
+/// A chunk's table values add up as integers, chunks as fused multiply-adds in ascending order, then come the row's
+/// scale, the bias and the activation: one token and many tokens, any instruction set and any thread count give the
+/// same bits.
+/// </remarks>
+internal static unsafe class CodebookKernel
+{
+    /// <summary>Tokens of a work item: their tables of a chunk stay in the second-level cache.</summary>
+    private const int PanelTokens = 16;
+
+    /// <summary>Sums of a product on the worker's stack: 32 KiB.</summary>
+    private const int MaxSums = 8192;
+
+    private const int StripRows = CodebookShape.StripBlocks * CodebookShape.BlockRows;
+
+    /// <summary>Work items of a part: its strips, once per panel of tokens, panels slowest.</summary>
+    public static int Items(in CodebookPart part) =>
+        part.Strips * ((part.Tokens + PanelTokens - 1) / PanelTokens);
+
+    /// <summary>Computes the items [begin, end) of a part.</summary>
+    public static void Execute<T>(in CodebookPart part, int begin, int end)
+        where T : struct, IVec16<T>
+    {
+        for (int item = begin; item < end;)
+            item += Run<T>(part, item, end);
+    }
+
+    /// <summary>Some strips in a row for one panel of tokens; returns how many.</summary>
+    [SkipLocalsInit]
+    private static int Run<T>(in CodebookPart part, int item, int end)
+        where T : struct, IVec16<T>
+    {
+        (int panel, int strip) = Math.DivRem(item, part.Strips);
+        int token = panel * PanelTokens;
+        int tokens = Math.Min(PanelTokens, part.Tokens - token);
+        int strips = Math.Min(Math.Min(end - item, part.Strips - strip), MaxSums / (StripRows * tokens));
+        Block block = new(part.Main.Weights.Shape, strip, strips, token, tokens);
+        float* sums = stackalloc float[MaxSums];
+        if (part.IsGated)
+        {
+            float* gate = stackalloc float[MaxSums];
+            Multiply<T>(part.Gate, block, gate);
+            Multiply<T>(part.Main, block, sums);
+            Activations.ApplyGated(*part.Activation, gate, sums, sums, block.Width * tokens);
+        }
+        else
+        {
+            Multiply<T>(part.Main, block, sums);
+            if (part.Activation != null)
+                Activations.Apply(part.Activation->Kind, sums, sums, block.Width * tokens);
+        }
+
+        for (int t = 0; t < tokens; t++)
+        {
+            float* y = part.Y + ((token + t) * part.YStride) + block.Row;
+            new Span<float>(sums + (t * block.Width), block.Rows).CopyTo(new Span<float>(y, block.Rows));
+        }
+
+        return strips;
+    }
+
+    /// <summary>Fills the block's values, [tokens × width].</summary>
+    private static void Multiply<T>(in CodebookProduct product, in Block block, float* sums)
+        where T : struct, IVec16<T>
+    {
+        CodebookShape shape = product.Weights.Shape;
+        new Span<float>(sums, block.Width * block.Tokens).Clear();
+        for (int chunk = 0; chunk < shape.Chunks; chunk++)
+            AddChunk(product, block, chunk, sums);
+        int padded = Math.Min(block.Width, shape.PaddedRows - block.Row);
+        for (int t = 0; t < block.Tokens; t++)
+        {
+            float* values = sums + (t * block.Width);
+            Scale<T>(product.Weights.Scales + block.Row, values, padded);
+            for (int i = 0; product.Bias != null && i < block.Rows; i++)
+                values[i] += product.Bias[block.Row + i];
+        }
+    }
+
+    private static void AddChunk(in CodebookProduct product, in Block block, int chunk, float* sums)
+    {
+        CodebookMatrix w = product.Weights;
+        int first = product.First + (product.Rows == null ? block.Token : 0);
+        LookupStrip lookup = new()
+        {
+            Codes = w.Codes + w.Shape.StripOffset(chunk, block.Strip),
+            Entries = w.Shape.EntriesOf(chunk),
+            Tokens = block.Tokens,
+            Rows = product.Rows == null ? null : product.Rows + block.Token,
+            Tables = product.Tables.Table(chunk, first),
+            TableStride = product.Tables.Stride(chunk),
+            Steps = product.Tables.Step(chunk, first),
+            SumStride = block.Width,
+        };
+        for (int i = 0; i < block.Strips; i++)
+        {
+            lookup.Blocks = w.Shape.BlocksOf(block.Strip + i);
+            lookup.Sums = sums + (i * StripRows);
+            Lookup.Add(lookup);
+            lookup.Codes += lookup.Entries * lookup.Blocks * CodebookShape.BlockRows;
+        }
+    }
+
+    /// <summary>Multiplies sums with their rows' scales; blocks are padded, so there is no rest.</summary>
+    private static void Scale<T>(ushort* scales, float* sums, int count)
+        where T : struct, IVec16<T>
+    {
+        for (int i = 0; i < count; i += 16)
+            T.Store(Widen<T>(scales + i) * T.Load(sums + i), sums + i);
+    }
+
+    /// <summary>Widens half-precision numbers that are zero or positive and normal.</summary>
+    private static T Widen<T>(ushort* scales)
+        where T : struct, IVec16<T>
+    {
+        const int ExponentBias = (127 - 15) << 23;
+        T bits = T.LoadUInt16(scales);
+        T wide = T.AddBits(T.ShiftLeft(bits, 13), T.CreateBits(ExponentBias));
+        return T.Select(T.EqualBits(bits, T.Zero), T.Zero, wide);
+    }
+
+    /// <summary>Some strips and some tokens.</summary>
+    private readonly struct Block(CodebookShape shape, int strip, int strips, int token, int tokens)
+    {
+        public readonly int Strip = strip;
+        public readonly int Strips = strips;
+        public readonly int Token = token;
+        public readonly int Tokens = tokens;
+
+        /// <summary>First row.</summary>
+        public readonly int Row = strip * StripRows;
+
+        /// <summary>Rows without padding.</summary>
+        public readonly int Rows = Math.Min(strips * StripRows, shape.Rows - (strip * StripRows));
+
+        /// <summary>Sums of a token, with padding.</summary>
+        public int Width => Strips * StripRows;
+    }
+}
