@@ -24,7 +24,6 @@ internal sealed unsafe class CodebookComparison : IDisposable
     private readonly Codebook _codebook;
     private readonly NativeBuffer _codes;
     private readonly NativeBuffer _scales;
-    private readonly NativeBuffer _tables;
     private readonly NativeBuffer _x = NativeBuffer.Allocate(sizeof(float) * PromptTokens * Columns, "x");
     private readonly NativeBuffer _y = NativeBuffer.Allocate(sizeof(float) * PromptTokens * Rows * Shared, "y");
 
@@ -41,7 +40,6 @@ internal sealed unsafe class CodebookComparison : IDisposable
         RandomNumberGenerator.Fill(_codes.AsSpan<byte>());
         _scales = NativeBuffer.Allocate(sizeof(ushort) * _shape.PaddedRows, "benchmark scales");
         _scales.AsSpan<Half>().Fill((Half)0.01);
-        _tables = NativeBuffer.Allocate(CodebookTables.ByteCount(_shape, PromptTokens), "benchmark tables");
         foreach (ref float x in _x.AsSpan<float>())
             x = random.NextSingle() - 0.5f;
     }
@@ -68,7 +66,7 @@ internal sealed unsafe class CodebookComparison : IDisposable
     public void Dispose()
     {
         _codebook.Dispose();
-        foreach (NativeBuffer buffer in (NativeBuffer[])[_codes, _scales, _tables, _x, _y])
+        foreach (NativeBuffer buffer in (NativeBuffer[])[_codes, _scales, _x, _y])
             buffer.Dispose();
     }
 
@@ -138,17 +136,16 @@ internal sealed unsafe class CodebookComparison : IDisposable
     /// <summary>Tables once, then 8 matrices: the same one or neighbours.</summary>
     private void Multiply(WorkerPool pool, int first, int tokens, int step)
     {
-        CodebookTables tables = new(_shape, tokens, _tables.Pointer);
-        tables.Build(pool, _codebook, (float*)_x.Pointer, Columns);
-        CodebookPart* parts = stackalloc CodebookPart[Shared];
+        LinearPart* parts = stackalloc LinearPart[Shared];
         for (int i = 0; i < Shared; i++)
         {
             byte* codes = _codes.Pointer + ((first + (i * step)) * _shape.CodeBytes);
-            CodebookMatrix matrix = new(_shape, codes, (ushort*)_scales.Pointer);
-            parts[i] = new CodebookPart(matrix, (float*)_y.Pointer + (i * tokens * Rows), Rows);
+            WeightMatrix matrix = WeightMatrix.Codebook(
+                codes, Rows, Columns, (ushort*)_scales.Pointer, _codebook.Native);
+            parts[i] = new LinearPart(matrix, null, (float*)_y.Pointer + (i * tokens * Rows), Rows);
         }
 
-        CodebookLinear.Forward(pool, parts, Shared, tables);
+        Linear.Forward(pool, parts, Shared, (float*)_x.Pointer, Columns, tokens);
     }
 
     private void Dense(WorkerPool pool, RotatingMatrices dense)

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using MoeKernels.Tests.Packed;
 
 namespace MoeKernels.Tests.Cpu;
 
@@ -7,9 +8,17 @@ internal sealed unsafe class TestMatrix : IDisposable
 {
     private readonly byte* _data;
     private readonly byte* _scales;
+    private readonly TestCodebook? _codebook;
 
     public TestMatrix(WeightFormat format, int rows, int columns, int seed, int blockRows = 3, int blockColumns = 32)
     {
+        if (format == WeightFormat.Codebook)
+        {
+            _codebook = new TestCodebook(new CodebookShape(rows, columns, 5, 2), seed, inputScales: true);
+            View = _codebook.Matrix;
+            return;
+        }
+
         Random random = new(seed);
         int pad = format is WeightFormat.F32 or WeightFormat.F16 or WeightFormat.BF16 ? random.Next(5) : 0;
         int elementBytes = format == WeightFormat.F32 ? 4 : 2;
@@ -53,6 +62,7 @@ internal sealed unsafe class TestMatrix : IDisposable
 
     public void Dispose()
     {
+        _codebook?.Dispose();
         NativeMemory.Free(_data);
         NativeMemory.Free(_scales);
     }
