@@ -97,7 +97,7 @@ internal static class BitsFigure
             DrawLayers();
             DrawLegend();
             double legendRight = _left + (Steps * LegendBox);
-            return _picture.ToString(Math.Max(Math.Max(_left + RowWidth, legendRight) + 24, 320), Bottom + 104);
+            return _picture.ToString(Math.Max(Math.Max(_left + RowWidth, legendRight) + 24, 320), Bottom + 92);
         }
 
         /// <summary>Matrices outside all blocks take their whole row.</summary>

@@ -8,7 +8,7 @@ internal static class LossFigure
 {
     private const double Width = 760;
     private const double Left = 72;
-    private const double Top = 52;
+    private const double Top = 68;
     private const double PlotWidth = 660;
     private const double PlotHeight = 320;
     private const double LegendTop = Top + PlotHeight + 62;
@@ -127,13 +127,13 @@ internal static class LossFigure
         foreach (var one in series)
         {
             string name = one.Name.Length > 80 ? string.Concat(one.Name.AsSpan(0, 77), "...") : one.Name;
-            double width = 34 + (name.Length * SvgPicture.CharacterWidth);
+            double width = 48 + (name.Length * SvgPicture.CharacterWidth);
             if (x > Left && x + width > Width - 20)
             {
                 (x, y) = (Left, y + LegendRow);
             }
 
-            if (one.Line is { } line)
+            if (one.Line is { } line && one.Points.Length > 1)
             {
                 picture.Polyline([(x - 10, y - 4), (x + 10, y - 4)], one.Shape is null ? $"{line} {one.Css}" : line);
             }

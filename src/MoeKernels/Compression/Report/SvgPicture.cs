@@ -20,7 +20,7 @@ internal sealed class SvgPicture(string title)
     private const string LightColors =
         ".page{fill:#fff;stroke:#d1d9e0}.ink{fill:#1f2328}.soft{fill:#59636e}.grid{stroke:#d8dee4}.axis{stroke:#59636e}"
         + ".s0{color:#0969da}.s1{color:#bc4c00}.s2{color:#1a7f37}.s3{color:#8250df}.s4{color:#bf3989}.s5{color:#9a6700}"
-        + ".b0{fill:#f7fbff}.b1{fill:#deebf7}.b2{fill:#c6dbef}.b3{fill:#9ecae1}.b4{fill:#6baed6}.b5{fill:#4292c6}"
+        + ".b0{fill:#e8f1fa}.b1{fill:#d6e5f4}.b2{fill:#c6dbef}.b3{fill:#9ecae1}.b4{fill:#6baed6}.b5{fill:#4292c6}"
         + ".b6{fill:#2171b5}.b7{fill:#08519c}.b8{fill:#08306b}"
         + ".t0,.t1,.t2,.t3,.t4{fill:#1f2328}.t5,.t6,.t7,.t8{fill:#fff}";
 
