@@ -42,6 +42,7 @@ internal static class MoeCommandLine
             PlanCommand.Create(),
             DoctorCommand.Create(),
             EvalCommand.Create(),
+            BenchCommand.Create(),
             TokenizeCommand.Create(),
             LogitsCommand.Create(),
         };

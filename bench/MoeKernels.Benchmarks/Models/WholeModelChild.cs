@@ -103,7 +103,7 @@ internal sealed class WholeModelChild(string folder, int threads, bool quick)
 
     private void ReportMemory(MemoryPlan plan)
     {
-        double resident = PeakResidentBytes();
+        double resident = ProcessMemory.PeakResidentBytes();
         Add("planned memory", plan.TotalBytes / 1e9, "GB");
         Add("peak resident memory", resident / 1e9, "GB");
         Add("peak / plan", resident / plan.TotalBytes, string.Empty, new Target(0.95, 1.05));
@@ -127,17 +127,4 @@ internal sealed class WholeModelChild(string folder, int threads, bool quick)
 
     private void Add(string measure, double value, string unit, Target? target = null) =>
         _results.Add(new Result(WholeModelBenchmark.Name, Case, threads, measure, value, unit, target));
-
-    /// <summary>VmHWM of Linux: the most memory the process ever had resident, mapped weights included; elsewhere the
-    /// peak of the working set.</summary>
-    private static double PeakResidentBytes()
-    {
-        const string File = "/proc/self/status";
-        if (!System.IO.File.Exists(File))
-            return Process.GetCurrentProcess().PeakWorkingSet64;
-
-        string line = System.IO.File.ReadLines(File).First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal));
-        string kibibytes = line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1];
-        return 1024.0 * long.Parse(kibibytes, CultureInfo.InvariantCulture);
-    }
 }

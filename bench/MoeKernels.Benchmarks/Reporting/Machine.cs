@@ -26,7 +26,7 @@ internal sealed record Machine(
         return new Machine(
             DateTime.UtcNow.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture),
             FindCommit(),
-            ProcessorName(),
+            ProcessorInfo.Name,
             hardware.Processors,
             hardware.KernelSet,
             hardware.TotalMemoryBytes,
@@ -56,17 +56,6 @@ internal sealed record Machine(
         {
             return string.Empty;
         }
-    }
-
-    private static string ProcessorName()
-    {
-        const string File = "/proc/cpuinfo";
-        string? line = System.IO.File.Exists(File)
-            ? System.IO.File.ReadLines(File).FirstOrDefault(l => l.StartsWith("model name", StringComparison.Ordinal))
-            : null;
-        return line?[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim()
-            ?? Environment.GetEnvironmentVariable("PROCESSOR_IDENTIFIER")
-            ?? RuntimeInformation.ProcessArchitecture.ToString();
     }
 
     private static double Load()

@@ -130,6 +130,42 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task BenchKernel_Json_HasTheNamedFields()
+    {
+        string[] words =
+            ["bench", "kernel", "--layout", "codebook:8", "--shape", "128x64", "--rotate-mib", "0", "--repeat", "1"];
+        var result = await MoeCommand.RunAsync([.. words, "--threads", "1", "--share", "2", "--json"]);
+        Assert.Equal((0, string.Empty), (result.ExitCode, result.Error));
+        Assert.Equal("moe.bench/1", result.Json.GetProperty("schema").GetString());
+        foreach (string name in new[] { "weights_per_s", "bytes_per_s", "plain_read_bytes_per_s" })
+        {
+            Assert.True(result.Json.GetProperty(name).GetDouble() > 0);
+        }
+
+        var table = await MoeCommand.RunAsync([.. words]);
+        Assert.Contains("| codebook:8 | 128x64 | 1.250 |", table.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task BenchModel_Json_HasEveryLength()
+    {
+        string[] words =
+            ["bench", "model", Model, "--prompt-tokens", "4", "6", "--decode-tokens", "2", "--repeat", "1"];
+        var result = await MoeCommand.RunAsync([.. words, "--json"]);
+        Assert.Equal((0, string.Empty), (result.ExitCode, result.Error));
+        Assert.Equal(2, result.Json.GetProperty("lengths").GetArrayLength());
+        var table = await MoeCommand.RunAsync([.. words]);
+        Assert.Contains("| prompt tokens | prefill tokens/s |", table.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("bench", "kernel", "--shape", "12")]
+    [InlineData("bench", "kernel", "--layout", "codebook:99")]
+    [InlineData("bench", "kernel", "--shape", "0x4")]
+    public async Task Bench_WrongWords_AreAUsageError(params string[] words) =>
+        Assert.Equal(2, (await MoeCommand.RunAsync(words)).ExitCode);
+
+    [Fact]
     public async Task Tokenize_AndDecode_RoundTrip()
     {
         const string Text = "Call me Ishmael. 15 naïve whales — gone!";

@@ -21,6 +21,11 @@ public partial class DependencyTests
             ["Core", "Router", "Permute", "Experts", "Packed", "Cpu", "Formats", "Text", "Models"],
         ["Planning"] =
             ["Core", "Router", "Permute", "Experts", "Packed", "Cpu", "Formats", "Text", "Models"],
+        ["Measuring"] =
+        [
+            "Core", "Router", "Permute", "Experts", "Packed", "Cpu", "Formats", "Text", "Models", "Generation",
+            "Planning",
+        ],
         ["Compression"] =
         [
             "Core", "Router", "Permute", "Experts", "Packed", "Cpu", "Formats", "Text", "Models", "Generation",

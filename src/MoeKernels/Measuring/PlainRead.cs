@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using MoeKernels.Cpu;
 
-namespace MoeKernels.Benchmarks;
+namespace MoeKernels.Measuring;
 
 /// <summary>Reads bytes and does nothing else with them: the speed limit of every kernel that streams
 /// weights.</summary>
@@ -16,7 +16,6 @@ internal unsafe struct PlainRead : IWork
     private byte* _memory;
     private long _bytes;
     private long _total;
-
     private bool _streams;
 
     /// <summary>Reads everything once, each thread in one stream.</summary>
@@ -60,7 +59,8 @@ internal unsafe struct PlainRead : IWork
         Vector512<long> a = default, b = default, c = default, d = default;
         for (; bytes > 0; memory += ChunkBytes, bytes -= ChunkBytes)
         {
-            long quarter = Math.Min(bytes, ChunkBytes) / 4;
+            // Whole vectors only: nothing behind the last byte is touched.
+            long quarter = (Math.Min(bytes, ChunkBytes) / 4) & ~63;
             for (byte* p = memory; p < memory + quarter; p += 64)
             {
                 a += Vector512.Load((long*)p);
