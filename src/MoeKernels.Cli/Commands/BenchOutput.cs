@@ -28,7 +28,7 @@ internal static class BenchOutput
         terminal.Write(table.ToString());
         terminal.WriteLine();
         terminal.WriteLine(
-            $"Medians of {options.Rounds} interleaved rounds behind {result.WarmUpRounds} of warm-up; "
+            Repetitions(options.Rounds, result.WarmUpSeconds)
             + (options.RotateBytes == 0
                 ? "one matrix, from the cache."
                 : $"{Units.Bytes(result.Matrices * result.MatrixBytes)} of matrices in turn."));
@@ -44,8 +44,8 @@ internal static class BenchOutput
 
         var model = result.Model;
         terminal.WriteLine(
-            $"{model.Family}, {Units.Count(model.Parameters)} parameters, {Units.Count(model.ActiveParameters)} active, "
-            + $"experts at {Units.Number(model.ExpertBits)} bits");
+            $"{model.Family}, {Units.Count(model.Parameters)} parameters, "
+            + $"{Units.Count(model.ActiveParameters)} active, experts at {Units.Number(model.ExpertBits)} bits");
         terminal.WriteLine(Machine(result.Processor, result.Backend.KernelSet, result.Backend.Threads));
         terminal.WriteLine();
         var speed = new MarkdownTable("prompt tokens", "prefill tokens/s", "first token", "decode tokens/s");
@@ -69,9 +69,12 @@ internal static class BenchOutput
         terminal.Write(memory.ToString());
         terminal.WriteLine();
         terminal.WriteLine(
-            $"Medians of {result.Rounds} interleaved rounds behind {result.WarmUpRounds} of warm-up; "
+            Repetitions(result.Rounds, result.WarmUpSeconds)
             + $"{result.DecodeTokens} tokens decoded behind each prompt, random ones.");
     }
+
+    private static string Repetitions(int rounds, double warmUpSeconds) =>
+        $"Medians of {rounds} interleaved rounds after {Units.Fixed(warmUpSeconds, 1)} s of warm-up; ";
 
     private static string Machine(string processor, string kernels, int threads) =>
         $"{processor}, {kernels}, {threads} {(threads == 1 ? "thread" : "threads")}";
@@ -94,7 +97,7 @@ internal static class BenchOutput
         json.WriteNumber("matrices", result.Matrices);
         json.WriteNumber("matrix_bytes", result.MatrixBytes);
         json.WriteNumber("rounds", options.Rounds);
-        json.WriteNumber("warm_up_rounds", result.WarmUpRounds);
+        json.WriteNumber("warm_up_seconds", result.WarmUpSeconds);
         json.WriteNumber("seconds_per_call", result.SecondsPerCall);
         json.WriteNumber("weights_per_s", result.WeightsPerSecond);
         json.WriteNumber("bytes_per_s", result.BytesPerSecond);
@@ -130,7 +133,7 @@ internal static class BenchOutput
         }
 
         json.WriteNumber("rounds", result.Rounds);
-        json.WriteNumber("warm_up_rounds", result.WarmUpRounds);
+        json.WriteNumber("warm_up_seconds", result.WarmUpSeconds);
         json.WriteNumber("decode_tokens", result.DecodeTokens);
         json.WriteStartArray("lengths");
         foreach (var length in result.Lengths)

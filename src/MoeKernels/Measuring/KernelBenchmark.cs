@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using MoeKernels.Cpu;
 using MoeKernels.Planning;
 
@@ -26,12 +25,15 @@ public sealed record KernelBenchmarkOptions
     /// share what is computed from the input.</summary>
     public int Share { get; init; } = 1;
 
-    /// <summary>Bytes of matrices that are used in turn: more than the caches hold, and weights come from memory. 0 uses
-    /// one matrix over and over, from the cache.</summary>
+    /// <summary>Bytes of matrices that are used in turn: more than the caches hold, and weights come from memory. 0
+    /// uses one matrix over and over, from the cache.</summary>
     public long RotateBytes { get; init; } = 272L << 20;
 
     /// <summary>Rounds that count.</summary>
     public int Rounds { get; init; } = 15;
+
+    /// <summary>Most seconds to run before the rounds; it ends as soon as nothing gets faster.</summary>
+    public double MaxWarmUpSeconds { get; init; } = 6;
 }
 
 /// <summary>What a product reached; rates are medians over the rounds.</summary>
@@ -52,8 +54,8 @@ public sealed record KernelBenchmarkResult
     /// <summary>Bytes of one matrix, scales included.</summary>
     public required long MatrixBytes { get; init; }
 
-    /// <summary>Rounds that were run first and not counted.</summary>
-    public required int WarmUpRounds { get; init; }
+    /// <summary>Time spent before the rounds, until nothing got faster any more.</summary>
+    public required double WarmUpSeconds { get; init; }
 
     /// <summary>Seconds of one call, which multiplies <see cref="KernelBenchmarkOptions.Share"/> matrices.</summary>
     public required double SecondsPerCall { get; init; }
@@ -107,15 +109,13 @@ internal sealed unsafe class KernelBenchmark : IDisposable
 
     public KernelBenchmarkResult Run(IProgress<BenchmarkProgress>? progress, CancellationToken cancellationToken)
     {
-        // Once to warm up, once to see how many passes fill a round.
-        Pass();
-        long start = Stopwatch.GetTimestamp();
-        Pass();
-        double seconds = Math.Max(Stopwatch.GetElapsedTime(start).TotalSeconds, 1e-7);
-        int passes = (int)Math.Max(Math.Ceiling(MinRoundSeconds / seconds), 1);
-        int total = Interleaved.WarmUpRounds + _options.Rounds;
+        progress?.Report(new BenchmarkProgress("warming up", 0, 1));
         long readBytes = _matrices.TotalBytes;
-        int reads = (int)Math.Max(Math.Ceiling(MinRoundSeconds * 2e10 / readBytes), 1);
+        var (warmUp, pass) = WarmUp.Run(Pass, _options.MaxWarmUpSeconds, cancellationToken);
+        var (readWarmUp, read) = WarmUp.Run(Read, _options.MaxWarmUpSeconds, cancellationToken);
+        int passes = Repetitions(pass);
+        int reads = Repetitions(read);
+        int total = Interleaved.WarmUpRounds + _options.Rounds;
         var times = Interleaved.Measure(
             _options.Rounds, Interleaved.WarmUpRounds, _pool.Threads,
             round =>
@@ -123,10 +123,9 @@ internal sealed unsafe class KernelBenchmark : IDisposable
                 cancellationToken.ThrowIfCancellationRequested();
                 progress?.Report(new BenchmarkProgress("rounds", round, total));
             },
-            () => Repeat(reads, () => PlainRead.Run(_pool, _matrices.Memory, readBytes)),
+            () => Repeat(reads, Read),
             () => Repeat(reads, () => PlainRead.RunStreams(_pool, _matrices.Memory, readBytes)),
             () => Repeat(passes, Pass));
-        double read = readBytes * reads / times[0].Seconds;
         double bytes = (double)_matrices.MatrixBytes * Calls * _options.Share * passes;
         return new KernelBenchmarkResult
         {
@@ -135,11 +134,11 @@ internal sealed unsafe class KernelBenchmark : IDisposable
             Processor = ProcessorInfo.Name,
             Matrices = _matrices.Count,
             MatrixBytes = _matrices.MatrixBytes,
-            WarmUpRounds = Interleaved.WarmUpRounds,
+            WarmUpSeconds = warmUp + readWarmUp,
             SecondsPerCall = times[2].Seconds / passes / Calls,
             WeightsPerSecond = WeightsPerPass * passes / times[2].Seconds,
             BytesPerSecond = bytes / times[2].Seconds,
-            PlainReadBytesPerSecond = read,
+            PlainReadBytesPerSecond = readBytes * reads / times[0].Seconds,
             FastestReadBytesPerSecond = readBytes * reads / times[1].Seconds,
             OfPlainRead = times[2].Ratio * bytes / ((double)readBytes * reads),
         };
@@ -178,6 +177,11 @@ internal sealed unsafe class KernelBenchmark : IDisposable
             }
         }
     }
+
+    private void Read() => PlainRead.Run(_pool, _matrices.Memory, _matrices.TotalBytes);
+
+    private static int Repetitions(double seconds) =>
+        (int)Math.Clamp(Math.Ceiling(MinRoundSeconds / Math.Max(seconds, 1e-9)), 1, 1e6);
 
     private static void Repeat(int count, Action action)
     {

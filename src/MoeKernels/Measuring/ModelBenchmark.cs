@@ -9,8 +9,6 @@ namespace MoeKernels.Measuring;
 internal sealed class ModelBenchmark(
     string path, ModelBenchmarkOptions options, IProgress<BenchmarkProgress>? progress, CancellationToken cancellation)
 {
-    private const int WarmUpRounds = 1;
-
     private static readonly int[] DefaultLengths = [32, 128, 512];
 
     public async Task<ModelBenchmarkResult> RunAsync()
@@ -52,8 +50,18 @@ internal sealed class ModelBenchmark(
         using var weights = MappedFiles.TryOpen(model.Info.Files, model.Backend.Threads);
         List<LengthResult> results = [];
         List<double> reads = [];
+        double warmUp = 0;
         foreach (int length in lengths)
         {
+            progress?.Report(new BenchmarkProgress($"warming up with {length} tokens", 0, 1));
+            warmUp += WarmUp.Run(
+                () =>
+                {
+                    runner.Prefill(length);
+                    runner.Decode(length);
+                },
+                options.MaxWarmUpSeconds,
+                cancellation).Seconds;
             results.Add(Measure(runner, weights, length, model.Backend.Threads, reads));
         }
 
@@ -69,21 +77,19 @@ internal sealed class ModelBenchmark(
             Lengths = results,
             DecodeTokens = options.DecodeTokens,
             Rounds = options.Rounds,
-            WarmUpRounds = WarmUpRounds,
+            WarmUpSeconds = warmUp,
         };
     }
 
     private LengthResult Measure(Runner runner, MappedFiles? weights, int length, int threads, List<double> reads)
     {
-        int total = WarmUpRounds + options.Rounds;
-
         // Virtual machines may serve the first touch after some seconds slowly: the second of the two reads counts.
         var times = Interleaved.Measure(
-            options.Rounds, WarmUpRounds, threads,
+            options.Rounds, warmUp: 0, threads,
             round =>
             {
                 cancellation.ThrowIfCancellationRequested();
-                progress?.Report(new BenchmarkProgress($"prompt of {length} tokens", round, total));
+                progress?.Report(new BenchmarkProgress($"prompt of {length} tokens", round, options.Rounds));
             },
             () => weights?.Read(),
             () => weights?.Read(),

@@ -15,8 +15,11 @@ public sealed record ModelBenchmarkOptions
     /// <summary>Worker threads; 0: the environment variable MOEK_THREADS, else all processors.</summary>
     public int Threads { get; init; }
 
-    /// <summary>Rounds that count, behind one that warms up.</summary>
+    /// <summary>Rounds that count.</summary>
     public int Rounds { get; init; } = 5;
+
+    /// <summary>Most seconds to run before the rounds of a length; it ends as soon as nothing gets faster.</summary>
+    public double MaxWarmUpSeconds { get; init; } = 6;
 }
 
 /// <summary>Speed with one length of prompt; medians over the rounds.</summary>
@@ -62,8 +65,8 @@ public sealed record ModelBenchmarkResult
     /// <summary>Rounds that counted.</summary>
     public required int Rounds { get; init; }
 
-    /// <summary>Rounds that were run first and not counted.</summary>
-    public required int WarmUpRounds { get; init; }
+    /// <summary>Time spent before the rounds, until nothing got faster any more.</summary>
+    public required double WarmUpSeconds { get; init; }
 
     /// <summary>Weight bytes per second that decode passes through at the shortest prompt.</summary>
     public double DecodeBytesPerSecond => Plan.BytesPerToken * Lengths[0].DecodeTokensPerSecond;

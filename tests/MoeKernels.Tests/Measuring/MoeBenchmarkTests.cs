@@ -20,14 +20,15 @@ public class MoeBenchmarkTests
         var options = new KernelBenchmarkOptions
         {
             Layout = KernelLayout.Parse(layout), Rows = 192, Columns = 32, Tokens = 3, Threads = 1, Share = 4,
-            RotateBytes = 100_000, Rounds = 2,
+            RotateBytes = 100_000, Rounds = 2, MaxWarmUpSeconds = 0,
         };
         List<BenchmarkProgress> steps = [];
         var result = await MoeBenchmark.KernelAsync(options, new Steps(steps));
         Assert.Equal(bits, result.BitsPerWeight, 6);
         Assert.True(result.Matrices * result.MatrixBytes >= options.RotateBytes);
-        Assert.Equal(2 + result.WarmUpRounds, steps.Count);
-        Assert.Equal(new BenchmarkProgress("rounds", 0, steps.Count), steps[0]);
+        int rounds = options.Rounds + Interleaved.WarmUpRounds;
+        Assert.Equal(1 + rounds, steps.Count);
+        Assert.Equal(new BenchmarkProgress("rounds", rounds - 1, rounds), steps[^1]);
 
         // Three ways to say the same speed.
         double perCall = 192.0 * 32 * 3 * 4;
@@ -43,7 +44,7 @@ public class MoeBenchmarkTests
         var result = await MoeBenchmark.KernelAsync(new KernelBenchmarkOptions
         {
             Layout = KernelLayout.Parse("bf16"), Rows = 7, Columns = 5, Threads = 2, Share = 3, RotateBytes = 0,
-            Rounds = 1,
+            Rounds = 1, MaxWarmUpSeconds = 0,
         });
         Assert.Equal((1, 70L, 2), (result.Matrices, result.MatrixBytes, result.Options.Threads));
     }
@@ -66,6 +67,7 @@ public class MoeBenchmarkTests
         var options = new KernelBenchmarkOptions
         {
             Layout = KernelLayout.Parse("bf16"), Rows = 8, Columns = 8, RotateBytes = 0, Rounds = 60_000,
+            MaxWarmUpSeconds = 0,
         };
         await Assert.ThrowsAnyAsync<OperationCanceledException>(
             () => MoeBenchmark.KernelAsync(options, new Cancel(source), source.Token));
@@ -74,7 +76,7 @@ public class MoeBenchmarkTests
     [Fact]
     public async Task Model_SampleModel_MeasuresEveryLength()
     {
-        var options = new ModelBenchmarkOptions { PromptTokens = [3, 9], DecodeTokens = 2, Threads = 1, Rounds = 1 };
+        var options = Quick([3, 9]);
         var result = await MoeBenchmark.ModelAsync(Sample, options);
         Assert.Equal([3, 9], result.Lengths.Select(length => length.PromptTokens));
         Assert.All(result.Lengths, length => Assert.True(
@@ -88,7 +90,7 @@ public class MoeBenchmarkTests
     [Fact]
     public async Task Model_EncoderDecoder_IsMeasured()
     {
-        var options = new ModelBenchmarkOptions { PromptTokens = [4], DecodeTokens = 2, Threads = 1, Rounds = 1 };
+        var options = Quick([4]);
         var result = await MoeBenchmark.ModelAsync(RepositoryPaths.DataFile("models", "switch"), options);
         Assert.True(result.Model.IsEncoderDecoder);
         Assert.Single(result.Lengths);
@@ -136,6 +138,11 @@ public class MoeBenchmarkTests
         Assert.Equal(bytes / 8, PlainRead.Run(pool, memory.Pointer, bytes));
         Assert.Equal(bytes / 8, PlainRead.RunStreams(pool, memory.Pointer, bytes));
     }
+
+    private static ModelBenchmarkOptions Quick(int[] lengths) => new()
+    {
+        PromptTokens = lengths, DecodeTokens = 2, Threads = 1, Rounds = 1, MaxWarmUpSeconds = 0,
+    };
 
     private sealed class Steps(List<BenchmarkProgress> steps) : IProgress<BenchmarkProgress>
     {
