@@ -14,7 +14,6 @@ internal unsafe ref struct CodebookCall
     private CodebookPart* _parts;
     private CodebookInput* _inputs;
     private int _inputCount;
-    private long _tableBytes;
     private CodebookVectors* _sharedGate;
     private CodebookVectors* _sharedMain;
 
@@ -70,9 +69,12 @@ internal unsafe ref struct CodebookCall
         }
     }
 
-    /// <summary>The codebook that all experts share, or null.</summary>
+    /// <summary>The codebook whose tables of a token all experts share, or null: in expert order every slot has an
+    /// input of its own.</summary>
     private readonly CodebookVectors* Shared(in ExpertProduct product)
     {
+        if (_slots.RowOfSlot == null)
+            return null;
         CodebookVectors* first = product.Matrices[_ranges[0].Expert].Vectors;
         for (int i = 1; i < _rangeCount; i++)
         {
@@ -99,19 +101,10 @@ internal unsafe ref struct CodebookCall
     {
         for (int i = 0; i < _rangeCount; i++)
             _ranges[i].Advance(_slots, row + rows);
-        (_inputCount, _tableBytes) = (0, 0);
+        _inputCount = 0;
         AddInputs(Main, _sharedMain, row, rows, isGate: false);
         if (Gate.Matrices != null)
             AddInputs(Gate, _sharedGate, row, rows, isGate: true);
-
-        using ScratchPool.Lease memory = _pool.Rent(_tableBytes);
-        byte* next = memory.Pointer;
-        for (int i = 0; i < _inputCount; i++)
-        {
-            CodebookTables tables = _inputs[i].Tables;
-            _inputs[i].Tables = new CodebookTables(tables.Shape, tables.Count, next);
-            next += CodebookTables.ByteCount(tables.Shape, tables.Count);
-        }
 
         int partCount = 0;
         for (int i = 0; i < _rangeCount; i++)
@@ -123,8 +116,8 @@ internal unsafe ref struct CodebookCall
         CodebookRegion.Run(_pool, _inputs, _inputCount, _parts, partCount);
     }
 
-    /// <summary>Lists the inputs of a product: those of the panel where the experts share a codebook, else those of
-    /// each expert.</summary>
+    /// <summary>Lists the inputs of a product: those of the panel where the experts share tables, else those of each
+    /// expert.</summary>
     private void AddInputs(in ExpertProduct product, CodebookVectors* shared, int row, int rows, bool isGate)
     {
         bool isThere = isGate && GateSharesTables;
@@ -135,11 +128,13 @@ internal unsafe ref struct CodebookCall
         for (int i = 0; i < _rangeCount; i++)
         {
             ref Range range = ref _ranges[i];
+            WeightMatrix w = product.Matrices[range.Expert];
             if (shared == null)
             {
-                input = _inputCount;
-                if (range.Count > 0)
-                    AddInput(product.Matrices[range.Expert], range.X(_slots), range.Rows(_slots), range.Count);
+                bool isMain = isGate && _sharedMain == null && w.Vectors == Main.Matrices[range.Expert].Vectors;
+                input = isMain ? range.MainInput : _inputCount;
+                if (range.Count > 0 && !isMain)
+                    AddInput(w, range.X(_slots), range.Rows(_slots), range.Count);
             }
 
             if (isGate)
@@ -151,16 +146,15 @@ internal unsafe ref struct CodebookCall
 
     private void AddInput(in WeightMatrix w, float* x, int* rows, int count)
     {
-        CodebookShape shape = w.CodebookShape;
         _inputs[_inputCount++] = new CodebookInput
         {
             Vectors = w.Vectors,
-            Tables = new CodebookTables(shape, count, null),
+            Shape = w.CodebookShape,
+            Count = count,
             X = x,
             XStride = _slots.XStride,
             Rows = rows,
         };
-        _tableBytes += CodebookTables.ByteCount(shape, count);
     }
 
     private readonly CodebookPart Part(in Range range, int row) => new()
@@ -178,8 +172,8 @@ internal unsafe ref struct CodebookCall
         {
             Weights = CodebookMatrix.Of(product.Matrices[range.Expert]),
             Bias = product.Bias(range.Expert),
-            Tables = _inputs[input].Tables,
-            First = shared == null ? 0 : _slots.RowOfSlot == null ? range.Begin - row : -row,
+            Input = _inputs + input,
+            First = shared == null ? 0 : -row,
             Rows = shared == null ? null : range.Rows(_slots),
         };
 

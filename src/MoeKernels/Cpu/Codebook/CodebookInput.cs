@@ -7,8 +7,14 @@ internal unsafe struct CodebookInput
     /// <summary>The codebook.</summary>
     public CodebookVectors* Vectors;
 
-    /// <summary>Where the tables go.</summary>
-    public CodebookTables Tables;
+    /// <summary>Sizes of the matrices that are multiplied.</summary>
+    public CodebookShape Shape;
+
+    /// <summary>Rows that get tables.</summary>
+    public int Count;
+
+    /// <summary>First byte of the tables, counted from the memory of all of them.</summary>
+    public nint Offset;
 
     /// <summary>Row 0; nothing behind a row's last column is read.</summary>
     public float* X;
@@ -20,22 +26,30 @@ internal unsafe struct CodebookInput
     public int* Rows;
 
     /// <summary>Tables to build: one per chunk and row.</summary>
-    public readonly int Items => Tables.Shape.Chunks * Tables.Count;
+    public readonly int Items => Shape.Chunks * Count;
+
+    /// <summary>The tables.</summary>
+    /// <param name="memory">Memory of all tables.</param>
+    public readonly CodebookTables Tables(byte* memory) => new(Shape, Count, memory + Offset);
 
     /// <summary>Builds the tables [begin, end), rows fastest.</summary>
-    public readonly void Build(int begin, int end)
+    /// <param name="begin">First table.</param>
+    /// <param name="end">One past the last table.</param>
+    /// <param name="memory">Memory of all tables.</param>
+    public readonly void Build(int begin, int end, byte* memory)
     {
-        CodebookShape shape = Tables.Shape;
+        CodebookShape shape = Shape;
+        CodebookTables tables = Tables(memory);
         TableSource source = new(Vectors);
         for (int item = begin; item < end; item++)
         {
-            (int chunk, int input) = Math.DivRem(item, Tables.Count);
+            (int chunk, int input) = Math.DivRem(item, Count);
             int first = chunk * shape.ChunkGroups * shape.Dimension;
             int groups = shape.GroupsOf(chunk);
             int columns = Math.Min(groups * shape.Dimension, shape.Columns - first);
             float* x = X + ((Rows == null ? input : Rows[input]) * XStride);
-            *Tables.Step(chunk, input) =
-                TableBuilder.Build(source, groups, x + first, first, columns, Tables.Table(chunk, input));
+            *tables.Step(chunk, input) =
+                TableBuilder.Build(source, groups, x + first, first, columns, tables.Table(chunk, input));
         }
     }
 }

@@ -24,35 +24,55 @@ internal static unsafe class CodebookKernel
     public static int Items(in CodebookPart part) =>
         part.Strips * ((part.Tokens + PanelTokens - 1) / PanelTokens);
 
+    /// <summary>The first codes that an item reads.</summary>
+    public static CodePiece Start(in CodebookPart part, int item) =>
+        new(part.IsGated ? part.Gate.Weights : part.Main.Weights, 0, item % part.Strips);
+
     /// <summary>Computes the items [begin, end) of a part.</summary>
-    public static void Execute<T>(in CodebookPart part, int begin, int end)
+    /// <param name="part">The part.</param>
+    /// <param name="begin">First item.</param>
+    /// <param name="end">One past the last item.</param>
+    /// <param name="tables">Memory of all tables.</param>
+    /// <param name="after">What will be read after them.</param>
+    public static void Execute<T>(in CodebookPart part, int begin, int end, byte* tables, CodePiece after)
         where T : struct, IVec16<T>
     {
         for (int item = begin; item < end;)
-            item += Run<T>(part, item, end);
+        {
+            int next = item + Count(part, item, end);
+            Run<T>(part, item, next - item, tables, next < end ? Start(part, next) : after);
+            item = next;
+        }
     }
 
-    /// <summary>Some strips in a row for one panel of tokens; returns how many.</summary>
+    private static int PanelTokensOf(in CodebookPart part, int item) =>
+        Math.Min(PanelTokens, part.Tokens - (item / part.Strips * PanelTokens));
+
+    /// <summary>Strips that are multiplied together: neighbours whose sums fit.</summary>
+    private static int Count(in CodebookPart part, int item, int end) => Math.Min(
+        Math.Min(end - item, part.Strips - (item % part.Strips)),
+        MaxSums / (StripRows * PanelTokensOf(part, item)));
+
+    /// <summary>Some strips in a row for one panel of tokens.</summary>
     [SkipLocalsInit]
-    private static int Run<T>(in CodebookPart part, int item, int end)
+    private static void Run<T>(in CodebookPart part, int item, int strips, byte* tables, CodePiece after)
         where T : struct, IVec16<T>
     {
         (int panel, int strip) = Math.DivRem(item, part.Strips);
         int token = panel * PanelTokens;
-        int tokens = Math.Min(PanelTokens, part.Tokens - token);
-        int strips = Math.Min(Math.Min(end - item, part.Strips - strip), MaxSums / (StripRows * tokens));
+        int tokens = PanelTokensOf(part, item);
         Block block = new(part.Main.Weights.Shape, strip, strips, token, tokens);
         float* sums = stackalloc float[MaxSums];
         if (part.IsGated)
         {
             float* gate = stackalloc float[MaxSums];
-            Multiply<T>(part.Gate, block, gate);
-            Multiply<T>(part.Main, block, sums);
+            Multiply<T>(part.Gate, block, tables, gate, new CodePiece(part.Main.Weights, 0, strip));
+            Multiply<T>(part.Main, block, tables, sums, after);
             Activations.ApplyGated(*part.Activation, gate, sums, sums, block.Width * tokens);
         }
         else
         {
-            Multiply<T>(part.Main, block, sums);
+            Multiply<T>(part.Main, block, tables, sums, after);
             if (part.Activation != null)
                 Activations.Apply(part.Activation->Kind, sums, sums, block.Width * tokens);
         }
@@ -62,18 +82,23 @@ internal static unsafe class CodebookKernel
             float* y = part.Y + ((token + t) * part.YStride) + block.Row;
             new Span<float>(sums + (t * block.Width), block.Rows).CopyTo(new Span<float>(y, block.Rows));
         }
-
-        return strips;
     }
 
     /// <summary>Fills the block's values, [tokens × width].</summary>
-    private static void Multiply<T>(in CodebookProduct product, in Block block, float* sums)
+    private static void Multiply<T>(
+        in CodebookProduct product, in Block block, byte* memory, float* sums, CodePiece after)
         where T : struct, IVec16<T>
     {
         CodebookShape shape = product.Weights.Shape;
+        CodebookTables tables = product.Input->Tables(memory);
         new Span<float>(sums, block.Width * block.Tokens).Clear();
         for (int chunk = 0; chunk < shape.Chunks; chunk++)
-            AddChunk(product, block, chunk, sums);
+        {
+            bool isLast = chunk == shape.Chunks - 1;
+            CodePiece next = isLast ? after : new CodePiece(product.Weights, chunk + 1, block.Strip);
+            AddChunk(product, block, tables, chunk, sums, next);
+        }
+
         int padded = Math.Min(block.Width, shape.PaddedRows - block.Row);
         for (int t = 0; t < block.Tokens; t++)
         {
@@ -84,7 +109,8 @@ internal static unsafe class CodebookKernel
         }
     }
 
-    private static void AddChunk(in CodebookProduct product, in Block block, int chunk, float* sums)
+    private static void AddChunk(
+        in CodebookProduct product, in Block block, in CodebookTables tables, int chunk, float* sums, CodePiece after)
     {
         CodebookMatrix w = product.Weights;
         int first = product.First + (product.Rows == null ? block.Token : 0);
@@ -94,14 +120,17 @@ internal static unsafe class CodebookKernel
             Entries = w.Shape.EntriesOf(chunk),
             Tokens = block.Tokens,
             Rows = product.Rows == null ? null : product.Rows + block.Token,
-            Tables = product.Tables.Table(chunk, first),
-            TableStride = product.Tables.Stride(chunk),
-            Steps = product.Tables.Step(chunk, first),
+            Tables = tables.Table(chunk, first),
+            TableStride = tables.Stride(chunk),
+            Steps = tables.Step(chunk, first),
             SumStride = block.Width,
         };
         for (int i = 0; i < block.Strips; i++)
         {
-            lookup.Blocks = w.Shape.BlocksOf(block.Strip + i);
+            int strip = block.Strip + i;
+            CodePiece next = i < block.Strips - 1 ? new CodePiece(w, chunk, strip + 1) : after;
+            next.Announce();
+            lookup.Blocks = w.Shape.BlocksOf(strip);
             lookup.Sums = sums + (i * StripRows);
             Lookup.Add(lookup);
             lookup.Codes += lookup.Entries * lookup.Blocks * CodebookShape.BlockRows;

@@ -30,21 +30,6 @@ internal static unsafe class CodebookLinear
         return found;
     }
 
-    /// <summary>Bytes of tables that a call takes at most, for matrices with codebooks of their own.</summary>
-    /// <param name="shapes">Shapes of the matrices that are multiplied with the same input.</param>
-    /// <param name="tokens">Number of tokens.</param>
-    public static long TableBytes(ReadOnlySpan<CodebookShape> shapes, int tokens)
-    {
-        long bytes = 0;
-        foreach (CodebookShape shape in shapes)
-            bytes += CodebookTables.ByteCount(shape, 1);
-        int panel = TablePanels.Rows(bytes, tokens, TablePanels.SmallBudget);
-        bytes = 0;
-        foreach (CodebookShape shape in shapes)
-            bytes += CodebookTables.ByteCount(shape, panel);
-        return bytes;
-    }
-
     /// <summary>Multiplies the codebook matrices among the parts; the others are left to the caller.</summary>
     /// <param name="pool">Threads to use.</param>
     /// <param name="parts">Matrices of any format, all with the same number of columns.</param>
@@ -56,32 +41,28 @@ internal static unsafe class CodebookLinear
     {
         CodebookInput* inputs = stackalloc CodebookInput[count];
         CodebookPart* own = stackalloc CodebookPart[count];
-        CodebookShape* shapes = stackalloc CodebookShape[count];
         int inputCount = 0;
         for (int i = 0; i < count; i++)
         {
             WeightMatrix w = parts[i].Weights;
             if (w.Format == WeightFormat.Codebook && Find(inputs, inputCount, w.Vectors) == inputCount)
             {
-                shapes[inputCount] = w.CodebookShape;
-                inputs[inputCount++] = new CodebookInput { Vectors = w.Vectors, XStride = xStride };
+                inputs[inputCount++] =
+                    new CodebookInput { Vectors = w.Vectors, Shape = w.CodebookShape, XStride = xStride };
             }
         }
 
         long bytes = 0;
         for (int i = 0; i < inputCount; i++)
-            bytes += CodebookTables.ByteCount(shapes[i], 1);
+            bytes += CodebookTables.ByteCount(inputs[i].Shape, 1);
         int panel = TablePanels.Rows(bytes, tokens, TablePanels.SmallBudget);
-        using ScratchPool.Lease memory = pool.Rent(TableBytes(new(shapes, inputCount), tokens));
         for (int token = 0; token < tokens; token += panel)
         {
             int panelTokens = Math.Min(panel, tokens - token);
-            byte* next = memory.Pointer;
             for (int i = 0; i < inputCount; i++)
             {
                 inputs[i].X = x + (token * xStride);
-                inputs[i].Tables = new CodebookTables(shapes[i], panelTokens, next);
-                next += CodebookTables.ByteCount(shapes[i], panelTokens);
+                inputs[i].Count = panelTokens;
             }
 
             int ownCount = 0;
@@ -102,7 +83,7 @@ internal static unsafe class CodebookLinear
             {
                 Weights = CodebookMatrix.Of(part.Weights),
                 Bias = part.Bias,
-                Tables = inputs[Find(inputs, inputCount, part.Weights.Vectors)].Tables,
+                Input = inputs + Find(inputs, inputCount, part.Weights.Vectors),
             },
             Tokens = tokens,
             Y = part.Y + (token * part.YStride),

@@ -2,7 +2,7 @@ using MoeKernels.Packed;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>A matrix, its bias and the tables it is multiplied with.</summary>
+/// <summary>A matrix, its bias and the inputs it is multiplied with.</summary>
 internal unsafe struct CodebookProduct
 {
     /// <summary>W, [rows × columns].</summary>
@@ -11,10 +11,10 @@ internal unsafe struct CodebookProduct
     /// <summary>[rows] or null.</summary>
     public float* Bias;
 
-    /// <summary>Tables of the inputs, built with the matrix's codebook.</summary>
-    public CodebookTables Tables;
+    /// <summary>The inputs, with the matrix's codebook.</summary>
+    public CodebookInput* Input;
 
-    /// <summary>First of the tables that take part.</summary>
+    /// <summary>First of the input's tables that take part.</summary>
     public int First;
 
     /// <summary>Which tables after <see cref="First"/> are the tokens', [tokens]; null when they follow each
