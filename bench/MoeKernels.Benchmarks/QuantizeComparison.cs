@@ -12,6 +12,7 @@ internal sealed unsafe class QuantizeComparison : IDisposable
     private readonly int _rows;
     private readonly int _columns;
     private readonly CodebookOptions _options;
+    private readonly int _beams;
     private readonly Scratch _scratch = new();
     private readonly NativeBuffer _inputs;
     private readonly NativeBuffer _hessian;
@@ -19,9 +20,9 @@ internal sealed unsafe class QuantizeComparison : IDisposable
     private readonly NativeBuffer _target;
     private readonly NativeBuffer _moments;
 
-    private QuantizeComparison(int rows, int columns, CodebookOptions options)
+    private QuantizeComparison(int rows, int columns, CodebookOptions options, int beams)
     {
-        (_rows, _columns, _options) = (rows, columns, options);
+        (_rows, _columns, _options, _beams) = (rows, columns, options, beams);
         _inputs = NativeBuffer.Allocate((long)Tokens * columns * sizeof(float), "benchmark inputs");
         _hessian = NativeBuffer.AllocateZeroed((long)columns * columns * sizeof(float), "benchmark moments");
         _weights = NativeBuffer.Allocate((long)rows * columns * sizeof(float), "benchmark weights");
@@ -42,9 +43,9 @@ internal sealed unsafe class QuantizeComparison : IDisposable
     {
         foreach ((int rows, int columns, int sharing) in new[] { (768, 2048, 2), (2048, 768, 1) })
         {
-            foreach (CodebookOptions options in new CodebookOptions[] { new(8, 1), new(8, 3) })
+            foreach ((int stages, int beams) in new[] { (1, 1), (1, CodebookQuantizer.DefaultBeams), (3, 1) })
             {
-                using QuantizeComparison comparison = new(rows, columns, options);
+                using QuantizeComparison comparison = new(rows, columns, new(8, stages), beams);
                 comparison.Run(run, sharing);
             }
         }
@@ -74,8 +75,8 @@ internal sealed unsafe class QuantizeComparison : IDisposable
                 _weights.AsSpan<float>().CopyTo(_target.AsSpan<float>());
                 DenseTarget.Solve(targetFactor, Floats(_weights), Floats(_target), _rows, _scratch);
             },
-            () => CodebookQuantizer.Quantize(Floats(_weights), _rows, factor, codebook, _scratch));
-        string matrix = $"{_rows} × {k}, D = {_options.Dimension} × {_options.Stages}";
+            () => CodebookQuantizer.Quantize(Floats(_weights), _rows, factor, codebook, _scratch, _beams));
+        string matrix = $"{_rows} × {k}, D = {_options.Dimension} × {_options.Stages}, beams {_beams}";
         Add("moments", (double)Tokens * k * k / times[0].Seconds / 1e9, "GFLOP/s");
         Add("factor", (double)k * k * k / 3 / times[1].Seconds / 1e9, "GFLOP/s");
         Add("target", 2.0 * _rows * k * k / times[2].Seconds / 1e9, "GFLOP/s");

@@ -22,7 +22,7 @@ public unsafe class CodebookQuantizerTests
         NormalizedRows.TimesFactor(w.Data, rows, factor, error.Data, scratch);
         byte[] codes = new byte[rows * book.Groups(columns) * stages];
         fixed (byte* first = codes)
-            new VectorGptq(factor, book, scratch).Run(error.Data, rows, first);
+            VectorGptq.Run(factor, book, beams: 1, error.Data, rows, first, scratch);
 
         double[,] damped = h.ToDouble();
         for (int i = 0; i < columns; i++)
@@ -75,7 +75,7 @@ public unsafe class CodebookQuantizerTests
         NormalizedRows.TimesFactor(w.Data, 17, factor, error.Data, scratch);
         byte[] codes = new byte[17 * 5];
         fixed (byte* first = codes)
-            new VectorGptq(factor, book, scratch).Run(error.Data, 17, first);
+            VectorGptq.Run(factor, book, beams: 1, error.Data, 17, first, scratch);
         for (int i = 0; i < codes.Length; i++)
             Assert.Equal(NearestDistance(book, w, i), Distance(book, w, i, codes[i]), 1e-4);
     }

@@ -20,6 +20,9 @@ internal sealed record CodebookOptions(int Dimension, int Stages)
     /// <summary>Exponent of the inputs' mean squares in the input scales; 0 leaves inputs alone.</summary>
     public float InputExponent { get; init; } = 0.25f;
 
+    /// <summary>Alternatives kept per row while the codebook is trained.</summary>
+    public int TrainingBeams { get; init; } = 1;
+
     /// <summary>Seed of everything random.</summary>
     public ulong Seed { get; init; } = 1;
 }

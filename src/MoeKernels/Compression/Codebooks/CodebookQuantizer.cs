@@ -5,6 +5,9 @@ namespace MoeKernels.Compression;
 /// <summary>Codes whole matrices with a trained codebook.</summary>
 internal static unsafe class CodebookQuantizer
 {
+    /// <summary>Beyond four, time grows faster than quality.</summary>
+    public const int DefaultBeams = 4;
+
     /// <summary>Bounds of the correction of a row's scale.</summary>
     private const double SmallestGain = 0.5, LargestGain = 3;
 
@@ -15,9 +18,10 @@ internal static unsafe class CodebookQuantizer
     /// inputs and codebook share it.</param>
     /// <param name="codebook">Vectors.</param>
     /// <param name="scratch">Working memory.</param>
+    /// <param name="beams">Alternatives kept per row while codes are chosen; 1 takes the nearest vector.</param>
     /// <exception cref="MoeNonFiniteException">A weight is not finite.</exception>
     public static QuantizedMatrix Quantize(
-        float* target, int rows, DampedFactor factor, TrainedCodebook codebook, Scratch scratch)
+        float* target, int rows, DampedFactor factor, TrainedCodebook codebook, Scratch scratch, int beams = DefaultBeams)
     {
         using Scratch.Frame frame = scratch.Begin();
         using VectorBook book = codebook.ToBook();
@@ -39,7 +43,7 @@ internal static unsafe class CodebookQuantizer
         double lost = 0, energy = 0;
         fixed (byte* first = codes)
         {
-            new VectorGptq(factor, book, scratch).Run(error, rows, first);
+            VectorGptq.Run(factor, book, beams, error, rows, first, scratch);
             for (int row = 0; row < rows; row++)
             {
                 nint offset = (nint)row * columns;

@@ -37,7 +37,7 @@ internal static unsafe class CodebookTrainer
                 foreach (TrainingRows part in parts)
                 {
                     cancellation.ThrowIfCancellationRequested();
-                    part.Choose(book, scratch);
+                    part.Choose(book, options.TrainingBeams, scratch);
                 }
 
                 for (int stage = 0; stage < book.Stages; stage++)

@@ -49,7 +49,7 @@ internal sealed unsafe class TrainingRows : IDisposable
     public byte* Codes => (byte*)_pin.AddrOfPinnedObject();
 
     /// <summary>Chooses codes and leaves the errors.</summary>
-    public void Choose(VectorBook book, Scratch scratch)
+    public void Choose(VectorBook book, int beams, Scratch scratch)
     {
         int columns = Factor.Columns;
         if (_codes.Length == 0)
@@ -60,7 +60,7 @@ internal sealed unsafe class TrainingRows : IDisposable
 
         long bytes = (long)Weights.Length * columns * sizeof(float);
         Buffer.MemoryCopy(_wanted, Error, bytes, bytes);
-        new VectorGptq(Factor, book, scratch).Run(Error, Weights.Length, Codes);
+        VectorGptq.Run(Factor, book, beams, Error, Weights.Length, Codes, scratch);
     }
 
     /// <inheritdoc/>

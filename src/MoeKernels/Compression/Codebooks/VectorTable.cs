@@ -86,6 +86,78 @@ internal static unsafe class VectorTable
         (index, dot) = (bestIndex, bestDot);
     }
 
+    /// <summary>Keeps the cheapest choices of several searches, cheapest first.</summary>
+    /// <param name="table">From <see cref="Fill"/>.</param>
+    /// <param name="dimension">Numbers of a vector.</param>
+    /// <param name="y">Points, [dimension × 16].</param>
+    /// <param name="offset">Half the cost of a point if it were coded as zero.</param>
+    /// <param name="tag">Added to the code of every choice, code being the index and 128 for a negative sign.</param>
+    /// <param name="costs">Half costs of the choices so far, [beams × 16], ascending.</param>
+    /// <param name="choices">Tags and codes of the choices so far, [beams × 16].</param>
+    /// <param name="beams">Choices to keep.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Search(
+        float* table, int dimension, float* y, Vector512<float> offset, int tag, float* costs, int* choices, int beams)
+    {
+        float* halves = table + (Count * dimension);
+        float* v = table;
+        float* dots = stackalloc float[Side * Lanes];
+        Vector512<float> worst = Vector512.Load(costs + ((beams - 1) * Lanes));
+        for (int first = 0; first < Count; first += Side)
+        {
+            Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
+            Vector512<float> s4 = default, s5 = default, s6 = default, s7 = default;
+            for (int k = 0; k < dimension; k++, v += Side)
+            {
+                Vector512<float> point = Vector512.Load(y + (k * Lanes));
+                s0 = Vector512.FusedMultiplyAdd(Vector512.Create(v[0]), point, s0);
+                s1 = Vector512.FusedMultiplyAdd(Vector512.Create(v[1]), point, s1);
+                s2 = Vector512.FusedMultiplyAdd(Vector512.Create(v[2]), point, s2);
+                s3 = Vector512.FusedMultiplyAdd(Vector512.Create(v[3]), point, s3);
+                s4 = Vector512.FusedMultiplyAdd(Vector512.Create(v[4]), point, s4);
+                s5 = Vector512.FusedMultiplyAdd(Vector512.Create(v[5]), point, s5);
+                s6 = Vector512.FusedMultiplyAdd(Vector512.Create(v[6]), point, s6);
+                s7 = Vector512.FusedMultiplyAdd(Vector512.Create(v[7]), point, s7);
+            }
+
+            s0.Store(dots);
+            s1.Store(dots + 16);
+            s2.Store(dots + 32);
+            s3.Store(dots + 48);
+            s4.Store(dots + 64);
+            s5.Store(dots + 80);
+            s6.Store(dots + 96);
+            s7.Store(dots + 112);
+            for (int i = 0; i < Side; i++)
+            {
+                Vector512<float> dot = Vector512.Load(dots + (i * Lanes));
+                Vector512<float> cost = offset - Vector512.Abs(dot) + Vector512.Create(halves[first + i]);
+                if (!Vector512.LessThanAny(cost, worst))
+                    continue;
+                Vector512<int> negative = (dot.AsInt32() >>> 31) << 7;
+                Insert(cost, negative + Vector512.Create(tag + first + i), costs, choices, beams);
+                worst = Vector512.Load(costs + ((beams - 1) * Lanes));
+            }
+        }
+    }
+
+    /// <summary>Puts a choice in its place in every lane; the worst one drops out. Equal costs stay behind.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Insert(
+        Vector512<float> cost, Vector512<int> choice, float* costs, int* choices, int beams)
+    {
+        for (int i = 0; i < beams; i++, costs += Lanes, choices += Lanes)
+        {
+            Vector512<float> old = Vector512.Load(costs);
+            Vector512<int> oldChoice = Vector512.Load(choices);
+            Vector512<float> less = Vector512.LessThan(cost, old);
+            Vector512.ConditionalSelect(less, cost, old).Store(costs);
+            Vector512.ConditionalSelect(less.AsInt32(), choice, oldChoice).Store(choices);
+            cost = Vector512.ConditionalSelect(less, old, cost);
+            choice = Vector512.ConditionalSelect(less.AsInt32(), oldChoice, choice);
+        }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Take(
         Vector512<float> s, float* halves, int index, ref Vector512<float> best, ref Vector512<float> bestDot,
