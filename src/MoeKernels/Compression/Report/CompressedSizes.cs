@@ -40,8 +40,9 @@ public sealed record CompressedSizes
 /// <summary>Time and memory a compression took.</summary>
 public sealed record CompressionCost
 {
-    /// <summary>Running the calibration text through the model, in seconds.</summary>
-    public required double CalibrationSeconds { get; init; }
+    /// <summary>Running the calibration text through the model, in seconds; null where it is part of
+    /// <see cref="QuantizingSeconds"/>.</summary>
+    public double? CalibrationSeconds { get; init; }
 
     /// <summary>Quantising what was written, in seconds.</summary>
     public required double QuantizingSeconds { get; init; }
@@ -65,7 +66,8 @@ public sealed record CompressionCost
     public required int Threads { get; init; }
 
     /// <summary>All of it, in seconds.</summary>
-    public double TotalSeconds => CalibrationSeconds + QuantizingSeconds + AllocationSeconds + EvaluationSeconds;
+    public double TotalSeconds =>
+        (CalibrationSeconds ?? 0) + QuantizingSeconds + AllocationSeconds + EvaluationSeconds;
 }
 
 /// <summary>What the matrices of one kind in one layer got, or a part of them.</summary>

@@ -68,6 +68,12 @@ public sealed record CompressionReport
     /// <param name="folder">Any folder.</param>
     public static bool Exists(string folder) => File.Exists(Path.Combine(folder, ReportFiles.Json));
 
+    /// <summary>The report as Markdown; its pictures are the files beside it.</summary>
+    public string ToMarkdown() => ReportMarkdown.Write(this);
+
+    /// <summary>The report as one line of JSON.</summary>
+    public string ToJson() => ReportJson.WriteLine(this);
+
     /// <summary>Writes the four files, each appearing whole or not at all; the JSON comes last, so that a folder with
     /// a readable report has the pictures too.</summary>
     /// <param name="folder">Existing folder.</param>

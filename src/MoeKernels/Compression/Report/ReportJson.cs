@@ -10,6 +10,12 @@ internal static class ReportJson
     /// <summary>Bounds what a wrong file can cost; a cell takes some 200 bytes.</summary>
     private const int MaxBytes = 64 << 20;
 
+    private static readonly ReportJsonContext OneLine =
+        new(new JsonSerializerOptions(ReportJsonContext.Default.Options) { WriteIndented = false });
+
+    public static string WriteLine(CompressionReport report) =>
+        JsonSerializer.Serialize(report, OneLine.CompressionReport);
+
     public static byte[] Write(CompressionReport report) =>
         JsonSerializer.SerializeToUtf8Bytes(report, ReportJsonContext.Default.CompressionReport);
 

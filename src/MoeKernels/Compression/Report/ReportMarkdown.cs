@@ -209,16 +209,21 @@ internal static class ReportMarkdown
         text.Paragraph("## Time and memory");
         List<string[]> rows =
         [
-            ["calibration", MarkdownText.Duration(cost.CalibrationSeconds)],
-            ["quantising", MarkdownText.Duration(cost.QuantizingSeconds)],
+            [cost.CalibrationSeconds is null ? "calibration and quantising" : "quantising",
+                MarkdownText.Duration(cost.QuantizingSeconds)],
             ["allocation", MarkdownText.Duration(cost.AllocationSeconds)],
             ["evaluation", MarkdownText.Duration(cost.EvaluationSeconds)],
             ["in all", MarkdownText.Duration(cost.TotalSeconds)],
             ["peak memory", MarkdownText.Bytes(cost.PeakBytes)],
         ];
-        if (cost.PlannedSeconds is { } seconds)
+        if (cost.PlannedSeconds is { } planned)
         {
-            rows.Insert(5, ["in all, as planned", MarkdownText.Duration(seconds)]);
+            rows.Insert(rows.Count - 1, ["in all, as planned", MarkdownText.Duration(planned)]);
+        }
+
+        if (cost.CalibrationSeconds is { } calibration)
+        {
+            rows.Insert(0, ["calibration", MarkdownText.Duration(calibration)]);
         }
 
         if (cost.PlannedPeakBytes is { } bytes)

@@ -61,6 +61,15 @@ public class CompressionReportTests
     }
 
     [Fact]
+    public void Json_OnOneLine_SaysTheSame()
+    {
+        string line = SampleReport.Create().ToJson();
+        Assert.DoesNotContain('\n', line);
+        using var both = JsonDocument.Parse(ReportJson.Write(SampleReport.Create()));
+        Assert.True(JsonElement.DeepEquals(both.RootElement, JsonDocument.Parse(line).RootElement));
+    }
+
+    [Fact]
     public void Read_NoReport_NamesTheFile()
     {
         using var folder = new TempFolder();
