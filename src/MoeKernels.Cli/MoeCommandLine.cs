@@ -41,6 +41,7 @@ internal static class MoeCommandLine
             InspectCommand.Create(),
             PlanCommand.Create(),
             DoctorCommand.Create(),
+            CompressCommand.Create(),
             EvalCommand.Create(),
             BenchCommand.Create(),
             TokenizeCommand.Create(),

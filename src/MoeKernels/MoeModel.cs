@@ -170,6 +170,17 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
             cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>Scores tokens against a reference.</summary>
+    internal EvaluationResult Evaluate(
+        ReadOnlySpan<int> ids, EvaluationOptions options, MoeModel? reference,
+        IProgress<EvaluationProgress>? progress, CancellationToken cancellationToken)
+    {
+        using var lease = _lifetime.Share();
+        using var otherLease = reference?._lifetime.Share();
+        using var evaluator = new Evaluator(_model, reference?._model, options);
+        return evaluator.Run(ids, options, progress, cancellationToken);
+    }
+
     /// <summary>Runs a batch in one forward call and returns the logits of every position, and on request hidden states
     /// and routing, for comparing engines and models.</summary>
     /// <param name="input">Token ids [B, T]; with padding mask and decoder ids where the model takes them.</param>

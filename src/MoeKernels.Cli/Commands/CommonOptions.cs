@@ -1,5 +1,6 @@
 using System.CommandLine;
 using MoeKernels.Cli.Output;
+using MoeKernels.Compression;
 
 namespace MoeKernels.Cli.Commands;
 
@@ -65,7 +66,7 @@ internal static class CommonOptions
     {
         OperationCanceledException => ExitCodes.Cancelled,
         UsageException or ArgumentException => ExitCodes.Usage,
-        CheckFailedException => ExitCodes.CheckFailed,
+        CheckFailedException or MoeBudgetException => ExitCodes.CheckFailed,
         MoeFormatException or MoeUnsupportedException or FileNotFoundException or DirectoryNotFoundException =>
             ExitCodes.Unreadable,
         MoeDeviceException => ExitCodes.DeviceMissing,

@@ -64,6 +64,10 @@ public sealed partial class Checkpoint : IDisposable
         }
     }
 
+    /// <summary>Maps a single file.</summary>
+    /// <exception cref="MoeFormatException">It is missing or not valid.</exception>
+    internal static Checkpoint OpenFile(string path) => new(path, [SafetensorsFile.Open(path)]);
+
     /// <summary>Whether the checkpoint has a tensor of that name.</summary>
     /// <exception cref="ObjectDisposedException">The checkpoint was disposed.</exception>
     public bool Contains(string name) => TryGet(name, out _);

@@ -34,6 +34,10 @@ internal sealed record ExpertsSpec
     /// <summary>Down of all experts in one tensor.</summary>
     public TensorName FusedDown => Module.With(".down_proj");
 
+    /// <summary>All experts' matrices of one kind (<see cref="Gate"/>, <see cref="Up"/> or <see cref="Down"/>) as one
+    /// stack of codebook matrices.</summary>
+    public TensorName Stack(string kind) => Module.With($".{kind}.weight");
+
     public GateUpOrder FusedOrder { get; init; }
 
     /// <summary>Orientation of fused tensors when the shapes cannot tell: true for [E, inputs, outputs] (Llama-4,

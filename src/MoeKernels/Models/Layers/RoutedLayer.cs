@@ -54,20 +54,25 @@ internal sealed unsafe class RoutedLayer(
     /// <inheritdoc/>
     public override void Forward(ForwardContext context, float* x, float* y)
     {
-        var batch = context.Batch;
         long mark = context.Workspace.Mark();
         try
         {
-            var call = new RoutedCall
-            {
-                Pool = context.Pool,
-                Workspace = context.Workspace,
-                Tokens = batch.Rows,
-                SequenceStarts = SequenceStarts(context),
-                Mask = batch.Mask,
-                Trace = context.Trace is { WantsRouter: true } ? context.Trace : null,
-            };
-            Forward(call, x, x, y);
+            Forward(Call(context), x, x, y);
+        }
+        finally
+        {
+            context.Workspace.Release(mark);
+        }
+    }
+
+    /// <summary>Steps 1 and 2 for the rows of a batch.</summary>
+    /// <inheritdoc cref="Route(in RoutedCall, float*, int*, float*)"/>
+    public void Route(ForwardContext context, float* routerInput, int* topkIds, float* topkWeights)
+    {
+        long mark = context.Workspace.Mark();
+        try
+        {
+            Route(Call(context), routerInput, topkIds, topkWeights);
         }
         finally
         {
@@ -212,6 +217,16 @@ internal sealed unsafe class RoutedLayer(
         PermuteWork.Add(call.Pool, output, gates, call.Tokens, Hidden, y);
         call.Workspace.Release(mark);
     }
+
+    private RoutedCall Call(ForwardContext context) => new()
+    {
+        Pool = context.Pool,
+        Workspace = context.Workspace,
+        Tokens = context.Batch.Rows,
+        SequenceStarts = SequenceStarts(context),
+        Mask = context.Batch.Mask,
+        Trace = context.Trace is { WantsRouter: true } ? context.Trace : null,
+    };
 
     private ReadOnlySpan<int> SequenceStarts(ForwardContext context)
     {

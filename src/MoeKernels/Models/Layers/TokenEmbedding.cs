@@ -24,31 +24,9 @@ internal sealed unsafe class TokenEmbedding(WeightMatrix matrix, float scale)
             for (int i = begin; i < end; i++)
             {
                 float* row = y + ((nint)i * matrix.Columns);
-                Widen(ids[i], row);
+                WeightRow.Widen(matrix, ids[i], row);
                 if (scale != 1)
                     Vec.Scale(row, scale, row, matrix.Columns);
-            }
-        }
-
-        private void Widen(int id, float* row)
-        {
-            byte* stored = matrix.Row(id);
-            switch (matrix.Format)
-            {
-                case WeightFormat.F32:
-                    Buffer.MemoryCopy(stored, row, matrix.Columns * sizeof(float), matrix.Columns * sizeof(float));
-                    break;
-                case WeightFormat.BF16:
-                    for (int i = 0; i < matrix.Columns; i++)
-                        row[i] = BitConverter.UInt32BitsToSingle((uint)((ushort*)stored)[i] << 16);
-                    break;
-                case WeightFormat.Codebook:
-                    CodebookRow.Unpack(matrix, id, 0, matrix.Columns, row);
-                    break;
-                default:
-                    for (int i = 0; i < matrix.Columns; i++)
-                        row[i] = WeightElement.Get(matrix, id, i);
-                    break;
             }
         }
     }

@@ -6,7 +6,7 @@ namespace MoeKernels.Models.Loading;
 
 /// <summary>Binds routed experts from any layout: one tensor per expert and matrix (A), fused with inputs before
 /// outputs (B, released by Llama-4 and GPT-OSS), fused with outputs before inputs (C, saved by transformers 5), or
-/// MXFP4 blocks.</summary>
+/// MXFP4 blocks, or codebook matrices.</summary>
 /// <remarks>A and C are views. B is transposed once into owned memory, in its stored width.</remarks>
 internal sealed unsafe class ExpertBinder
 {
@@ -29,7 +29,8 @@ internal sealed unsafe class ExpertBinder
     public static ExpertMatrices Bind(WeightBinder binder, ExpertsSpec spec, in Activation activation, int experts)
     {
         var layer = new ExpertBinder(binder, spec, activation, experts);
-        return activation.Gated && binder.Has(layer._gateUp) ? layer.Fused() : layer.PerExpert();
+        bool stacked = binder.HasStack(spec.Stack(spec.Up));
+        return activation.Gated && !stacked && binder.Has(layer._gateUp) ? layer.Fused() : layer.PerExpert();
     }
 
     private ExpertMatrices PerExpert() => new(
@@ -38,20 +39,35 @@ internal sealed unsafe class ExpertBinder
         _activation.Gated ? PerExpert(_spec.Gate!, _spec.Intermediate, _spec.Hidden) : null,
         PerExpert(_spec.Up, _spec.Intermediate, _spec.Hidden),
         PerExpert(_spec.Down, _spec.Hidden, _spec.Intermediate),
-        _activation.Gated ? PerExpertBias(_spec.Gate!, _spec.Intermediate) : null,
-        PerExpertBias(_spec.Up, _spec.Intermediate),
-        PerExpertBias(_spec.Down, _spec.Hidden));
+        _activation.Gated ? Bias(_spec.Gate!, _spec.Intermediate, 0) : null,
+        Bias(_spec.Up, _spec.Intermediate, 1),
+        Bias(_spec.Down, _spec.Hidden, null));
 
     private TensorName InExpert(int expert, string name) =>
         _spec.Module.With($".{_spec.ExpertFormat.Replace("{0}", $"{expert}", StringComparison.Ordinal)}.{name}");
 
     private WeightMatrix* PerExpert(string name, int rows, int columns)
     {
+        if (_binder.StackOrNull(_spec.Stack(name), _experts, rows, columns) is { } stack)
+            return _binder.Memory.Keep<WeightMatrix>(stack, name);
+
         var views = new WeightMatrix[_experts];
         for (int e = 0; e < _experts; e++)
             views[e] = _binder.Matrix(InExpert(e, name).With(".weight"), rows, columns);
 
         return _binder.Memory.Keep<WeightMatrix>(views, name);
+    }
+
+    /// <summary>Biases of one kind: those of a fused tensor, of which gate and up are a
+    /// <paramref name="half"/> each, or one vector per expert.</summary>
+    private float** Bias(string name, int length, int? half)
+    {
+        TensorName fused = half is null ? _down : _gateUp;
+        if (_spec.Bias == BiasRule.None || !_binder.Has(fused.With("_bias")))
+            return PerExpertBias(name, length);
+
+        float[]? values = FusedBias(fused, half is null ? length : 2 * length);
+        return Rows(half is { } part ? Half(values, part) : Kept(values), length);
     }
 
     private float** PerExpertBias(string name, int length)

@@ -1,6 +1,7 @@
 using MoeKernels.Formats;
 using MoeKernels.Models.Description;
 using MoeKernels.Models.Layers;
+using MoeKernels.Packed;
 
 namespace MoeKernels.Models.Loading;
 
@@ -11,16 +12,22 @@ internal sealed unsafe class WeightBinder
 {
     private readonly Checkpoint _checkpoint;
     private readonly StoredQuantization _quantization;
+    private readonly IReadOnlyDictionary<string, WeightMatrix[]>? _replaced;
     private readonly HashSet<string> _bound = new(StringComparer.Ordinal);
 
     /// <summary>Reads what the config says about quantised weights.</summary>
     /// <param name="checkpoint">The mapped weights.</param>
     /// <param name="config">The root of the config.</param>
     /// <param name="memory">Owner of the copies.</param>
+    /// <param name="replaced">Matrices that take the place of the checkpoint's, by the name of their stack; their
+    /// memory is the caller's.</param>
     /// <exception cref="MoeUnsupportedException">The weights are quantised by an unknown method.</exception>
-    public WeightBinder(Checkpoint checkpoint, ConfigReader config, ModelMemory memory)
+    public WeightBinder(
+        Checkpoint checkpoint, ConfigReader config, ModelMemory memory,
+        IReadOnlyDictionary<string, WeightMatrix[]>? replaced = null)
     {
         _checkpoint = checkpoint;
+        _replaced = replaced;
         Memory = memory;
         _quantization = StoredQuantization.Read(config);
     }
@@ -31,16 +38,36 @@ internal sealed unsafe class WeightBinder
     /// <summary>Tensors in use, for reading ahead.</summary>
     public IReadOnlyCollection<string> BoundTensors => _bound;
 
-    /// <summary>Whether one of the names is there, as a plain matrix or as MXFP4 blocks.</summary>
+    /// <summary>Whether one of the names is there: as a plain matrix, as MXFP4 blocks or as codebook
+    /// matrices.</summary>
     public bool Has(TensorName name) => Resolve(name) is not null;
 
     /// <summary>A matrix in its stored width.</summary>
     /// <exception cref="MoeFormatException">It is missing or has another shape or type.</exception>
     public WeightMatrix Matrix(TensorName name, int rows, int columns)
     {
+        if (StackOrNull(name, 1, rows, columns) is { } stack)
+            return stack[0];
+
         string present = Present(name);
         return _checkpoint.Matrix(
             Bound(present), rows, columns, _quantization.BlockRows, _quantization.BlockColumns);
+    }
+
+    /// <summary>Whether there are codebook matrices of that name.</summary>
+    public bool HasStack(TensorName name) => _replaced?.ContainsKey(name.First) == true
+        || name.Spellings.Any(spelling => CodebookTensors.Contains(_checkpoint, spelling));
+
+    /// <summary>One codebook matrix per expert, or null where the checkpoint has none of that name.</summary>
+    /// <exception cref="MoeFormatException">A tensor is damaged, or the sizes are others.</exception>
+    /// <exception cref="MoeUnsupportedException">They are of another version.</exception>
+    public WeightMatrix[]? StackOrNull(TensorName name, int experts, int rows, int columns)
+    {
+        if (_replaced is not null && _replaced.TryGetValue(name.First, out WeightMatrix[]? replaced))
+            return replaced;
+        return name.Spellings.FirstOrDefault(spelling => CodebookTensors.Contains(_checkpoint, spelling)) is { } present
+            ? Stack(present, experts, rows, columns)
+            : null;
     }
 
     /// <summary>One matrix per expert of a fused tensor [experts, rows, columns].</summary>
@@ -102,7 +129,22 @@ internal sealed unsafe class WeightBinder
     /// <summary>The name that is there; the first of all where none is, which the lookup then reports.</summary>
     private string Present(TensorName name) => Resolve(name) ?? name.First;
 
-    private string? Resolve(TensorName name) => name.Spellings.FirstOrDefault(_checkpoint.HasMatrix);
+    private string? Resolve(TensorName name) => name.Spellings.FirstOrDefault(
+        spelling => _checkpoint.HasMatrix(spelling) || CodebookTensors.Contains(_checkpoint, spelling));
+
+    private WeightMatrix[] Stack(string name, int experts, int rows, int columns)
+    {
+        WeightMatrix[] matrices = CodebookTensors.Read(_checkpoint, name, out IReadOnlyList<Codebook> codebooks);
+        foreach (Codebook codebook in codebooks)
+            Memory.Own(codebook);
+        foreach (string suffix in CodebookTensors.Suffixes.Where(suffix => _checkpoint.Contains(name + suffix)))
+            _bound.Add(name + suffix);
+        (int count, WeightMatrix first) = (matrices.Length, matrices[0]);
+        return count == experts && first.Rows == rows && first.Columns == columns ? matrices
+            : throw new MoeFormatException(
+                _checkpoint.Folder, name, $"holds {count} matrices of [{first.Rows}, {first.Columns}], the "
+                    + $"configuration asks for {experts} of [{rows}, {columns}]");
+    }
 
     private string Bound(string name)
     {

@@ -196,7 +196,10 @@ internal static unsafe class CodebookTensors
         foreach (ushort[] scales in stack.Scales)
         {
             if (FirstBadScale(stack.Shape, scales) is { } row)
-                throw new ArgumentException($"Row {row} has no scale that is zero or positive and normal.", nameof(stack));
+            {
+                throw new ArgumentException(
+                    $"Row {row} has no scale that is zero or positive and normal.", nameof(stack));
+            }
         }
     }
 

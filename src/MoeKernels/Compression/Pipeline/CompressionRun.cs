@@ -1,0 +1,266 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+using MoeKernels.Cpu;
+using MoeKernels.Formats;
+using MoeKernels.Models.Description;
+using MoeKernels.Models.Execution;
+
+namespace MoeKernels.Compression;
+
+/// <summary>Compresses one model into a partial folder: measures, allocates, codes layer by layer, writes the
+/// rest.</summary>
+internal sealed class CompressionRun
+{
+    /// <summary>Version of everything that decides what is written; part of the key of a state.</summary>
+    private const int Version = 1;
+
+    private const int MeasuredTokens = 6144;
+
+    private readonly ModelFolder _folder;
+    private readonly ModelDescription _model;
+    private readonly CompressOptions _options;
+    private readonly PartialFolder _partial;
+    private readonly WorkerPool _pool;
+    private readonly SublayerSource _source;
+    private readonly CalibrationWindows _windows;
+    private readonly Action<CompressProgress>? _progress;
+    private readonly CancellationToken _cancellation;
+
+    /// <summary>Prepares a run.</summary>
+    /// <param name="folder">The dense model; stays the caller's.</param>
+    /// <param name="model">Its description.</param>
+    /// <param name="ids">The texts' tokens; the last twentieth is for measuring.</param>
+    /// <param name="partial">Where to write; stays the caller's.</param>
+    /// <param name="pool">Threads; stays the caller's.</param>
+    /// <param name="options">Settings.</param>
+    /// <param name="progress">Told what is done.</param>
+    /// <param name="cancellation">Stops at any time; what is complete stays and is used by the next run.</param>
+    /// <exception cref="ArgumentException">The texts are too short, or a setting is out of range.</exception>
+    /// <exception cref="MoeUnsupportedException">The model has no experts, or is compressed already.</exception>
+    /// <exception cref="MoeBudgetException">The bits are below the floor of the model's shapes.</exception>
+    public CompressionRun(
+        ModelFolder folder, ModelDescription model, int[] ids, PartialFolder partial, WorkerPool pool,
+        CompressOptions options, Action<CompressProgress>? progress, CancellationToken cancellation)
+    {
+        (_folder, _model, _options, _partial, _pool) = (folder, model, options, partial, pool);
+        (_progress, _cancellation) = (progress, cancellation);
+        Cells = [.. StackWalk.Cells(model)];
+        Check();
+        _source = new SublayerSource(folder, model);
+        int window = Math.Min(options.Window, model.MaxContext);
+        int held = HeldOut(ids.Length);
+        _windows = CalibrationWindows.Spread(ids.AsSpan(0, ids.Length - held), window, options.Tokens);
+        Measured = CalibrationWindows.Spread(ids.AsSpan(ids.Length - Math.Max(held, window)), window, MeasuredTokens);
+        EvaluationIds = held > window ? ids[^held..] : ids;
+        State = Restore();
+    }
+
+    /// <summary>The cells of the model, encoder first.</summary>
+    public IReadOnlyList<Cell> Cells { get; }
+
+    /// <summary>Windows that are calibrated with.</summary>
+    public CalibrationWindows Windows => _windows;
+
+    /// <summary>Windows that are not calibrated with.</summary>
+    public CalibrationWindows Measured { get; }
+
+    /// <summary>What has been decided.</summary>
+    public CompressionState State { get; private set; }
+
+    /// <summary>Seconds by stage.</summary>
+    public Stopwatches Times { get; } = new();
+
+    /// <summary>What every coded layer says about its calibration, in order.</summary>
+    public List<LayerFile> Layers { get; } = [];
+
+    /// <summary>Weights of all experts.</summary>
+    public long ExpertWeights => Cells.Sum(cell => cell.Weights);
+
+    /// <summary>Fewest bits per expert weight that the model's shapes allow.</summary>
+    public double FloorBits => 8.0 * Knapsack.Floor(Cells) / ExpertWeights;
+
+    /// <summary>Losses of all cells.</summary>
+    public IReadOnlyList<CellCurve> Curves =>
+        [.. Cells.Select(cell => new CellCurve(cell, State.Losses[cell.Stack]))];
+
+    /// <summary>Text to evaluate on: what was held out, or the whole text where that is too little.</summary>
+    public int[] EvaluationIds { get; }
+
+    /// <summary>Tokens at the end of the texts that are kept for measuring.</summary>
+    public static int HeldOut(int tokens) => tokens / 20;
+
+    /// <summary>Measures the cells and chooses for a budget, unless that was done.</summary>
+    public void Allocate(double bits)
+    {
+        if (State.Choices.Count == Cells.Count)
+            return;
+        if (State.Losses.Count < Cells.Count)
+            State = State with { Losses = Measure().ToDictionary(curve => curve.Cell.Stack, curve => curve.Losses) };
+        int[] chosen = Choose(bits);
+        State = State with
+        {
+            Choices = Enumerable.Range(0, chosen.Length).ToDictionary(
+                i => Cells[i].Stack, i => CodeOption.All[chosen[i]]),
+        };
+        State.Write(_partial.StatePath);
+    }
+
+    /// <summary>The best options for a budget, by index.</summary>
+    public int[] Choose(double bits) => Knapsack.Choose(Curves, (long)(bits * ExpertWeights / 8));
+
+    /// <summary>The sum of the cells' losses with the best options for a budget.</summary>
+    public double Predict(double bits)
+    {
+        int[] chosen = Choose(Math.Max(bits, FloorBits));
+        return Curves.Select((curve, i) => curve.Losses[chosen[i]]).Sum();
+    }
+
+    /// <summary>Says that a divergence cannot be had, with the curve.</summary>
+    public string DescribeCurve(double wanted, double bits, double measured)
+    {
+        CultureInfo invariant = CultureInfo.InvariantCulture;
+        var text = new StringBuilder();
+        text.Append(
+            invariant, $"no size up to {CompressOptions.MaxBits} bits keeps the divergence within {wanted}: ");
+        text.Append(invariant, $"{bits:F2} bits measured {measured:G4}; predicted by bits:");
+        foreach (double step in (double[])[FloorBits, 0.8, 1, 1.5, 2, 3, 4])
+            text.Append(invariant, $" {step:G3}: {Predict(step):G3},");
+        return text.ToString().TrimEnd(',');
+    }
+
+    /// <summary>Forgets choices and coded layers, but not the measurements: for another budget.</summary>
+    public void Reconsider()
+    {
+        foreach (string file in Directory.GetFiles(_partial.Path, "*.safetensors"))
+            File.Delete(file);
+        State = State with { Choices = new Dictionary<string, CodeOption>() };
+        State.Write(_partial.StatePath);
+        Layers.Clear();
+    }
+
+    /// <summary>Codes every layer that is not on disk yet.</summary>
+    public void Code()
+    {
+        using IDisposable time = Times.Measure(Stopwatches.Coding);
+        var coder = new LayerCoder(this, Stacks.SelectMany(StackWalk.SparseLayers).Count());
+        StreamPair? encoded = null;
+        try
+        {
+            foreach (StackSpec spec in Stacks)
+            {
+                using WindowRunner runner = Runner(_windows, ReferenceEquals(spec, _model.Encoder));
+                var walk = new StackWalk(_source, spec, runner, _pool.Threads, _cancellation)
+                {
+                    Coder = coder,
+                    Sources = encoded is null
+                        ? null
+                        : (new(encoded.Dense, _windows.Length), new(encoded.Coded, _windows.Length)),
+                };
+                StreamPair streams = walk.Run();
+                encoded?.Dispose();
+                encoded = streams;
+            }
+        }
+        finally
+        {
+            encoded?.Dispose();
+        }
+    }
+
+    /// <summary>Writes what was not coded, the index and the files beside the weights.</summary>
+    public void WriteRest()
+    {
+        using IDisposable time = Times.Measure(Stopwatches.Writing);
+        var replaced = new HashSet<string>(StringComparer.Ordinal);
+        foreach (MoeSpec moe in Stacks.SelectMany(StackWalk.SparseLayers))
+            replaced.UnionWith(SourceNames.Of(moe));
+        RestWriter.Save(_folder.Checkpoint, _partial[RestWriter.FileName], replaced, _cancellation);
+        RestWriter.SaveIndex(_partial.Path);
+        RestWriter.CopyCompanions(_folder.Path, _partial.Path);
+    }
+
+    /// <summary>The way the matrices of a cell are coded.</summary>
+    public CodeOption Choice(Cell cell) => State.Choices[cell.Stack];
+
+    /// <summary>Path of the file of a coded layer.</summary>
+    public string LayerPath(int index) => _partial[LayerFile.Name(index)];
+
+    /// <summary>Tells how far a stage is.</summary>
+    public void Report(string stage, int done, int total) =>
+        _progress?.Invoke(new CompressProgress(stage, done, total, Times.Left(stage, done, total)));
+
+    private StackSpec[] Stacks => [.. new[] { _model.Encoder, _model.Decoder }.OfType<StackSpec>()];
+
+    private void Check()
+    {
+        if (Cells.Count == 0)
+            throw new MoeUnsupportedException("compressing a model without experts", _folder.Path);
+        if (_folder.Checkpoint.Names.Any(name => name.EndsWith(".codebook", StringComparison.Ordinal)))
+            throw new MoeUnsupportedException("compressing a model that is compressed already", _folder.Path);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(_options.Bits, CompressOptions.MaxBits, nameof(_options.Bits));
+        if (_options.MaxKl is null && !(_options.Bits >= FloorBits))
+        {
+            throw new MoeBudgetException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{_options.Bits} bits per expert weight cannot be had: the floor of this model's shapes is "
+                    + $"{Math.Ceiling(FloorBits * 1000) / 1000}"));
+        }
+    }
+
+    /// <summary>Losses by measurement, or by the codes' rate alone.</summary>
+    private IReadOnlyList<CellCurve> Measure()
+    {
+        if (_options.Allocation == AllocationMode.Uniform || _model.Encoder is not null)
+            return [.. Cells.Select(UniformCurve)];
+        using IDisposable time = Times.Measure(Stopwatches.Allocation);
+        using WindowRunner runner = Runner(_windows.Sample(Math.Max(_windows.Count / 2, 1)), false);
+        using WindowRunner measured = Runner(Measured, false);
+        using var meter = new DivergenceMeter(_source, measured, null);
+        return new Sensitivity(_source, runner, meter, null, _pool.Threads, _cancellation)
+        {
+            Full = _options.Allocation == AllocationMode.Full,
+            Progress = (done, total) => Report(Stopwatches.Allocation, done, total),
+        }.Run();
+    }
+
+    /// <summary>A bit fewer costs four times the loss: the mean square error of codes at any but the lowest
+    /// rates.</summary>
+    private static CellCurve UniformCurve(Cell cell) =>
+        new(cell, [.. CodeOption.All.Select(option => Math.Pow(4, -cell.Bits(option)) * cell.Weights)]);
+
+    private WindowRunner Runner(CalibrationWindows windows, bool isEncoder) => new(
+        _pool, windows, isEncoder,
+        rows => Transformer.ScratchFloats(_model, rows, windows.Length, _pool.Threads), _cancellation);
+
+    private CompressionState Restore()
+    {
+        string key = Key();
+        CompressionState? kept = _options.Resume ? CompressionState.Read(_partial.StatePath, key) : null;
+        if (kept is not null)
+            return kept;
+        _partial.Clear();
+        return new CompressionState(key, new Dictionary<string, double[]>(), new Dictionary<string, CodeOption>());
+    }
+
+    private string Key()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var text = new StringBuilder();
+        CultureInfo invariant = CultureInfo.InvariantCulture;
+        text.Append(invariant, $"{Version} {_options.Bits} {_options.MaxKl} {_options.DenseBits} ");
+        text.Append(invariant, $"{_options.Allocation} ");
+        text.Append(invariant, $"{_windows.Length} {Path.GetFullPath(_folder.Path)}");
+        foreach (string file in _folder.Checkpoint.Files)
+        {
+            FileInfo info = new(file);
+            text.Append(invariant, $" {info.Name} {info.Length} {info.LastWriteTimeUtc.Ticks}");
+        }
+
+        hash.AppendData(Encoding.UTF8.GetBytes(text.ToString()));
+        hash.AppendData(MemoryMarshal.AsBytes(_windows.Tokens.AsSpan()));
+        hash.AppendData(MemoryMarshal.AsBytes(Measured.Tokens.AsSpan()));
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+}

@@ -1,0 +1,138 @@
+using System.Globalization;
+using MoeKernels.Generation.Evaluation;
+using MoeKernels.Planning;
+
+namespace MoeKernels.Compression;
+
+/// <summary>Collects a run's report.</summary>
+/// <param name="run">The run.</param>
+/// <param name="options">Its settings.</param>
+/// <param name="dense">The source.</param>
+/// <param name="path">Folder with the finished files.</param>
+internal sealed class ReportBuilder(CompressionRun run, CompressOptions options, ModelInfo dense, string path)
+{
+    /// <summary>Budgets at which the curve is shown.</summary>
+    private static readonly double[] CurveBits =
+        [0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4];
+
+    public required string Source { get; init; }
+
+    public required string Output { get; init; }
+
+    public required EvaluationResult? Result { get; init; }
+
+    public required long SourceResidentBytes { get; init; }
+
+    public required long ResidentBytes { get; init; }
+
+    public required long PeakBytes { get; init; }
+
+    public required int Threads { get; init; }
+
+    /// <summary>The report.</summary>
+    public CompressionReport Build() => new()
+    {
+        Source = Source,
+        Output = Output,
+        Family = dense.Family,
+        Method = "codebook",
+        Settings = [.. Settings()],
+        Sizes = Sizes(),
+        Quality = Result is null
+            ? []
+            : [new ReportQuality("the end of the calibration text, not calibrated with", Result)],
+        Cost = new CompressionCost
+        {
+            CalibrationSeconds = 0,
+            QuantizingSeconds = run.Times.Seconds(Stopwatches.Coding),
+            AllocationSeconds = run.Times.Seconds(Stopwatches.Allocation),
+            EvaluationSeconds = run.Times.Seconds(Stopwatches.Evaluation),
+            PeakBytes = PeakBytes,
+            Threads = Threads,
+        },
+        Cells = [.. CodedCells(), .. KeptCells()],
+        Coverage = [.. run.Layers.Select((layer, i) => new ExpertCoverage(SparseBlock(i), layer.Tokens))],
+        Curve = [.. Curve()],
+        Notes = [.. Notes()],
+    };
+
+    private long ExpertBytes => run.Cells.Sum(cell => cell.Bytes(run.Choice(cell)));
+
+    private bool Predicted => options.Allocation != AllocationMode.Uniform && !dense.IsEncoderDecoder;
+
+    private IEnumerable<ReportSetting> Settings()
+    {
+        yield return Setting("bits", options.MaxKl is null ? options.Bits : 8.0 * ExpertBytes / run.ExpertWeights);
+        if (options.MaxKl is { } kl)
+            yield return Setting("max-kl", kl);
+        yield return new ReportSetting("allocation", options.Allocation.ToString().ToLowerInvariant());
+        yield return Setting("calibration tokens", run.Windows.Tokens.Length);
+        yield return Setting("window", run.Windows.Length);
+    }
+
+    private CompressedSizes Sizes()
+    {
+        long weights = Directory.GetFiles(path, "*.safetensors").Sum(file => new FileInfo(file).Length);
+        long experts = dense.Parts.Where(part => part.Role == WeightRole.RoutedExperts).Sum(part => part.Bytes);
+        return new CompressedSizes
+        {
+            ExpertWeights = run.ExpertWeights,
+            ExpertBytes = ExpertBytes,
+            Parameters = dense.Parameters,
+            WeightBytes = dense.Bytes - experts + ExpertBytes,
+            SourceExpertBytes = experts,
+            SourceWeightBytes = dense.Bytes,
+            DiskBytes = weights + Directory.GetFiles(path).Where(file => !file.EndsWith(
+                ".safetensors", StringComparison.Ordinal)).Sum(file => new FileInfo(file).Length),
+            ResidentBytes = ResidentBytes,
+            SourceResidentBytes = SourceResidentBytes,
+        };
+    }
+
+    private IEnumerable<CompressedCell> CodedCells()
+    {
+        for (int i = 0; i < run.Cells.Count; i++)
+        {
+            Cell cell = run.Cells[i];
+            CodeOption option = run.Choice(cell);
+            int index = CodeOption.All.ToList().IndexOf(option);
+            int layer = run.Cells.Take(i + 1).Select(other => other.Layer).Distinct().Count() - 1;
+            yield return new CompressedCell(cell.Layer, cell.Kind, "codebook", cell.Weights, cell.Bytes(option))
+            {
+                Dimension = option.Dimension,
+                Stages = option.Stages,
+                Routed = true,
+                Kl = Predicted ? run.State.Losses[cell.Stack][index] : null,
+                LayerError = run.Layers[layer].Errors.TryGetValue(cell.Kind, out double error) ? error : null,
+            };
+        }
+    }
+
+    private IEnumerable<CompressedCell> KeptCells() => dense.Parts
+        .Where(part => part.Role is not (WeightRole.RoutedExperts or WeightRole.Unused))
+        .Select(part => new CompressedCell(
+            -1, part.Role.ToString().ToLowerInvariant(), "kept", part.Parameters, part.Bytes));
+
+    private IEnumerable<AllocationPoint> Curve()
+    {
+        if (!Predicted)
+            yield break;
+        double chosen = 8.0 * ExpertBytes / run.ExpertWeights;
+        double chosenLoss = run.Cells.Sum(
+            cell => run.State.Losses[cell.Stack][CodeOption.All.ToList().IndexOf(run.Choice(cell))]);
+        foreach (double bits in CurveBits.Prepend(run.FloorBits).Where(bits => bits >= run.FloorBits).Order())
+            yield return new AllocationPoint(bits, run.Predict(bits), null);
+        yield return new AllocationPoint(chosen, chosenLoss, Result?.Kl, Chosen: true);
+    }
+
+    private IEnumerable<string> Notes()
+    {
+        if (dense.IsEncoderDecoder)
+            yield return "Encoder-decoder models are not measured: bits are spread evenly and nothing is evaluated.";
+    }
+
+    private int SparseBlock(int index) => run.Cells.Select(cell => cell.Layer).Distinct().ElementAt(index);
+
+    private static ReportSetting Setting(string name, double value) =>
+        new(name, value.ToString("G6", CultureInfo.InvariantCulture));
+}
