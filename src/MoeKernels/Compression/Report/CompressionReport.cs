@@ -64,12 +64,6 @@ public sealed record CompressionReport
         return ReportJson.Read(Path.Combine(folder, ReportFiles.Json));
     }
 
-    /// <summary>The report as <c>report.json</c> holds it.</summary>
-    public string ToJson() => System.Text.Encoding.UTF8.GetString(ReportJson.Write(this));
-
-    /// <summary>The report as <c>report.md</c> holds it.</summary>
-    public string ToMarkdown() => ReportMarkdown.Write(this);
-
     /// <summary>Whether a folder holds a report.</summary>
     /// <param name="folder">Any folder.</param>
     public static bool Exists(string folder) => File.Exists(Path.Combine(folder, ReportFiles.Json));
