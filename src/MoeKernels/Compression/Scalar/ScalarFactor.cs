@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace MoeKernels.Compression;
 
 /// <summary>
@@ -37,11 +39,12 @@ internal sealed unsafe class ScalarFactor : IDisposable
     /// identity.</param>
     /// <param name="columns">Inputs.</param>
     /// <param name="options">Damping and order.</param>
+    /// <param name="scratch">Working memory.</param>
     /// <param name="order">The order to use in place of the sorted diagonal, a permutation; empty for none.</param>
     /// <exception cref="ArgumentException">An option or the order is not valid.</exception>
     /// <exception cref="MoeOutOfMemoryException">The memory is not there.</exception>
     public static ScalarFactor Create(
-        float* hessian, int columns, ScalarOptions options, ReadOnlySpan<int> order = default)
+        float* hessian, int columns, ScalarOptions options, Scratch scratch, ReadOnlySpan<int> order = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(columns, 1);
@@ -54,7 +57,7 @@ internal sealed unsafe class ScalarFactor : IDisposable
 
         if (hessian == null)
             factor.SetDiagonal(1 / MathF.Sqrt(1 + MathF.Max(options.Damping, SmallestDamping)));
-        else if (!factor.TryFactor(hessian, Damp(hessian, columns, options.Damping)))
+        else if (!factor.TryFactor(hessian, Damp(hessian, columns, options.Damping), scratch))
             factor.FallBack();
 
         return factor;
@@ -96,31 +99,32 @@ internal sealed unsafe class ScalarFactor : IDisposable
 
     private void SetDiagonal(float value)
     {
-        new Span<byte>(Upper, checked((int)_upper.ByteLength)).Clear();
+        NativeMemory.Clear(Upper, (nuint)_upper.ByteLength);
         for (int i = 0; i < Columns; i++)
             Upper[((nint)i * Columns) + i] = value;
     }
 
-    /// <summary>
-    /// With J the reversal, the Cholesky factor of JHJ is L, so H = VVᵀ for the upper triangle V = JLJ, and U is the
-    /// inverse of V: one factorisation, where inverting H first would take two.
-    /// </summary>
-    private bool TryFactor(float* hessian, float damping)
+    private bool TryFactor(float* hessian, float damping, Scratch scratch)
     {
-        int n = Columns;
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < Columns; i++)
         {
-            float* row = Upper + ((nint)i * n);
-            float* source = hessian + ((nint)_order[n - 1 - i] * n);
-            for (int j = 0; j <= i; j++)
-                row[j] = source[_order[n - 1 - j]];
+            float* row = Upper + ((nint)i * Columns);
+            float* source = hessian + ((nint)_order[i] * Columns);
+            for (int j = i; j < Columns; j++)
+                row[j] = source[_order[j]];
             row[i] += damping;
         }
 
-        if (!TriangularFactor.TryCholesky(Upper, n) || !TriangularFactor.TryInvert(Upper, n))
+        if (UpperFactor.Factor(Upper, Columns, Columns, scratch) >= 0)
             return false;
 
-        TriangularFactor.Reverse(Upper, n);
+        UpperFactor.Invert(Upper, Columns, Columns, scratch);
+        for (int i = 0; i < Columns; i++)
+        {
+            if (!float.IsFinite(Upper[((nint)i * Columns) + i]))
+                return false;
+        }
+
         return true;
     }
 }

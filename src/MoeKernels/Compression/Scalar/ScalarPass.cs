@@ -46,9 +46,9 @@ internal unsafe ref struct ScalarPass
     /// <summary>Output [rows, groups].</summary>
     public float* Zeros { get; init; }
 
-    /// <summary>Bytes the constructor lays out.</summary>
-    public static long MemoryBytes(int columns, int pitch, int block) =>
-        (pitch * sizeof(float) * ((long)columns + block + 2)) + ((long)pitch * block);
+    /// <summary>Floats that the constructor lays out.</summary>
+    public static long MemoryFloats(int columns, int pitch, int block) =>
+        (pitch * ((long)columns + block + 2)) + ((long)pitch * block / sizeof(float)) + 1;
 
     /// <summary>Copies the weights [rows, columns].</summary>
     public readonly void Take(float* weights)
@@ -64,7 +64,7 @@ internal unsafe ref struct ScalarPass
     }
 
     /// <summary>Rounds all columns; returns the loss.</summary>
-    public readonly double Run()
+    public readonly double Run(Scratch scratch)
     {
         double loss = 0;
         int size = _options.GroupSize == ScalarOptions.WholeRow ? _columns : _options.GroupSize;
@@ -82,11 +82,11 @@ internal unsafe ref struct ScalarPass
                 nint offset = (nint)(step - first) * _pitch;
                 loss += RoundColumn(step, _errors + offset, _codes + offset);
                 for (int later = step + 1; later < end; later++)
-                    TriangularFactor.AddScaled(Column(later), _errors + offset, -Upper(step, later), _pitch);
+                    AddScaled(Column(later), _errors + offset, -Upper(step, later), _pitch);
             }
 
             StoreCodes(first, end);
-            SubtractErrors(first, end);
+            SubtractErrors(first, end, scratch);
         }
 
         return loss / 2;
@@ -173,15 +173,20 @@ internal unsafe ref struct ScalarPass
     }
 
     /// <summary>Takes the block's errors off all later columns.</summary>
-    private readonly void SubtractErrors(int first, int end)
+    private readonly void SubtractErrors(int first, int end, Scratch scratch)
     {
-        for (int later = end; later < _columns; later++)
-        {
-            for (int step = first; step < end; step++)
-            {
-                TriangularFactor.AddScaled(
-                    Column(later), _errors + ((nint)(step - first) * _pitch), -Upper(step, later), _pitch);
-            }
-        }
+        var upper = new MatrixView(_factor.Upper + ((nint)first * _columns) + end, _columns);
+        var errors = new MatrixView(_errors, _pitch);
+        Gemm.Add(
+            -1, upper.Transposed, errors, Column(end), _pitch, _columns - end, _pitch, end - first, scratch);
+    }
+
+    /// <summary>Computes <c>y += factor * x</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddScaled(float* y, float* x, float factor, int count)
+    {
+        Vector512<float> wide = Vector512.Create(factor);
+        for (int i = 0; i < count; i += Lanes)
+            Vector512.FusedMultiplyAdd(wide, Vector512.Load(x + i), Vector512.Load(y + i)).Store(y + i);
     }
 }

@@ -13,6 +13,7 @@ internal static unsafe class ScalarQuantizer
     /// <param name="rows">Outputs.</param>
     /// <param name="factor">Of the inputs' Hessian.</param>
     /// <param name="options">Grid and groups.</param>
+    /// <param name="scratch">Working memory.</param>
     /// <param name="codes">Output [rows, columns].</param>
     /// <param name="scales">Output [rows, groups], groups counted in the order of rounding.</param>
     /// <param name="zeros">Output [rows, groups].</param>
@@ -20,7 +21,8 @@ internal static unsafe class ScalarQuantizer
     /// <exception cref="MoeNonFiniteException">A weight is not finite, or became so.</exception>
     /// <exception cref="MoeOutOfMemoryException">The memory is not there.</exception>
     public static double Quantize(
-        float* weights, int rows, ScalarFactor factor, ScalarOptions options, byte* codes, float* scales, float* zeros)
+        float* weights, int rows, ScalarFactor factor, ScalarOptions options, Scratch scratch, byte* codes,
+        float* scales, float* zeros)
     {
         ArgumentNullException.ThrowIfNull(factor);
         ArgumentNullException.ThrowIfNull(options);
@@ -28,16 +30,16 @@ internal static unsafe class ScalarQuantizer
         options.Validate();
         int block = Math.Min(options.BlockColumns, factor.Columns);
         int pitch = (rows + ScalarPass.Lanes - 1) / ScalarPass.Lanes * ScalarPass.Lanes;
-        using var memory = NativeBuffer.AllocateZeroed(
-            ScalarPass.MemoryBytes(factor.Columns, pitch, block), "GPTQ of a matrix");
-        var pass = new ScalarPass(options, factor, rows, pitch, block, (float*)memory.Pointer)
+        using Scratch.Frame frame = scratch.Begin();
+        float* memory = scratch.Zeros(ScalarPass.MemoryFloats(factor.Columns, pitch, block));
+        var pass = new ScalarPass(options, factor, rows, pitch, block, memory)
         {
             Codes = codes,
             Scales = scales,
             Zeros = zeros,
         };
         pass.Take(weights);
-        double loss = pass.Run();
+        double loss = pass.Run(scratch);
         return double.IsFinite(loss)
             ? loss
             : throw new MoeNonFiniteException("rounding weights", "a weight or a moment of the inputs is not finite");

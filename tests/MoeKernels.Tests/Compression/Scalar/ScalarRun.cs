@@ -22,10 +22,11 @@ internal sealed class ScalarRun
             fixed (float* w = weights, h = hessian, scales = Scales, zeros = Zeros)
             fixed (byte* codes = Codes)
             {
-                using ScalarFactor factor = ScalarFactor.Create(h, columns, options, order);
+                using var scratch = new Scratch();
+                using ScalarFactor factor = ScalarFactor.Create(h, columns, options, scratch, order);
                 FellBack = factor.FellBack;
                 Order = factor.Order.ToArray();
-                Loss = ScalarQuantizer.Quantize(w, rows, factor, options, codes, scales, zeros);
+                Loss = ScalarQuantizer.Quantize(w, rows, factor, options, scratch, codes, scales, zeros);
             }
         }
     }
