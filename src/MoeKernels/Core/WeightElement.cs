@@ -28,6 +28,10 @@ internal static unsafe class WeightElement
                 return Fp4[code] * PowerOfTwo(w.Scales[(row * w.ScaleRowBytes) + (column / 32)]);
             case WeightFormat.Codebook:
                 return Codebook(w, row, column);
+            case WeightFormat.TernaryTiles:
+                float value;
+                TernaryTileRow.Unpack(w, row, column, 1, &value);
+                return value;
             default:
                 throw new MoeUnsupportedException($"weight format {w.Format}");
         }

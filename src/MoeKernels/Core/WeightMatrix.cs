@@ -23,6 +23,10 @@ public enum WeightFormat
     /// <summary>Trained codebooks: a byte stands for a signed vector of several neighbouring weights of a row, in the
     /// order of the lookup kernels, with one fp16 scale per row (<c>Packed/Codebook/FORMAT.md</c>).</summary>
     Codebook,
+
+    /// <summary>Three levels per row, 0 and two bf16 numbers: the columns of the members of tiles of 64 rows and 128
+    /// columns, in the order of the tile kernels.</summary>
+    TernaryTiles,
 }
 
 /// <summary>
@@ -87,8 +91,8 @@ public readonly unsafe struct WeightMatrix
     public nint RowBytes { get; }
 
     /// <summary>First scale: fp32 per block for <see cref="WeightFormat.F8E4M3"/>, one e8m0 byte per 32 columns for
-    /// <see cref="WeightFormat.MxFp4"/>, fp16 per row for <see cref="WeightFormat.Codebook"/>, otherwise
-    /// null.</summary>
+    /// <see cref="WeightFormat.MxFp4"/>, fp16 per row for <see cref="WeightFormat.Codebook"/>, two bf16 levels
+    /// per row for <see cref="WeightFormat.TernaryTiles"/>, otherwise null.</summary>
     public byte* Scales { get; }
 
     /// <summary>Distance between two rows of scales in bytes.</summary>
@@ -136,8 +140,16 @@ public readonly unsafe struct WeightMatrix
         void* codes, int rows, int columns, ushort* scales, CodebookVectors* vectors) =>
         new(WeightFormat.Codebook, codes, rows, columns, 0, scales, 0, 0, 1, 1, vectors);
 
+    /// <summary>Describes a matrix of ternary tiles.</summary>
+    /// <param name="tiles">The table of tiles and the tiles, as <see cref="TernaryTileShape"/> has them.</param>
+    /// <param name="rows">Outputs.</param>
+    /// <param name="columns">Inputs.</param>
+    /// <param name="levels">First and second level as bf16 bits, one pair per row with padding.</param>
+    internal static WeightMatrix TernaryTiles(void* tiles, int rows, int columns, ushort* levels) =>
+        new(WeightFormat.TernaryTiles, tiles, rows, columns, 0, levels, 0, 0, 1, 1);
+
     /// <summary>First byte of a row; of the whole matrix where rows are interleaved
-    /// (<see cref="WeightFormat.Codebook"/>).</summary>
+    /// (<see cref="WeightFormat.Codebook"/>, <see cref="WeightFormat.TernaryTiles"/>).</summary>
     public byte* Row(int row) => Data + (row * RowBytes);
 
     /// <summary>The view of <paramref name="rows"/> consecutive rows from <paramref name="first"/>.</summary>
@@ -153,8 +165,8 @@ public readonly unsafe struct WeightMatrix
 
     private WeightMatrix View(int first, int rows, int step)
     {
-        if (Format == WeightFormat.Codebook)
-            throw new MoeUnsupportedException("some rows of a codebook matrix");
+        if (Format is WeightFormat.Codebook or WeightFormat.TernaryTiles)
+            throw new MoeUnsupportedException($"some rows of a matrix stored as {Format}");
         Debug.Assert(first >= 0 && rows >= 0 && first + ((rows - 1) * step) < Rows);
         byte* scales = Format == WeightFormat.MxFp4 ? Scales + (first * ScaleRowBytes) : Scales;
         return new(Format, Row(first), rows, Columns, RowBytes * step, scales,

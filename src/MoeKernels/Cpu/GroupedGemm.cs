@@ -8,7 +8,8 @@ namespace MoeKernels.Cpu;
 /// <remarks>
 /// All experts share one parallel region whose items are blocks of weight rows of one expert, so one token and a skewed
 /// routing spread over all threads too. A row's bits are those of <see cref="Linear"/>. Codebook matrices are looked up
-/// (<see cref="CodebookExperts"/>) where all matrices of a step are of that format; in a mixture they are unpacked.
+/// (<see cref="CodebookExperts"/>) where all matrices of a step are of that format, and so are ternary tiles
+/// (<see cref="TileExperts"/>); in a mixture they are unpacked.
 /// </remarks>
 internal static unsafe class GroupedGemm
 {
@@ -33,6 +34,14 @@ internal static unsafe class GroupedGemm
         {
             ExpertSlots slots = new(experts, offsets, xp, xStride, offsets[experts]);
             CodebookExperts.GateUp(pool, activation, gate, up, gateBias, upBias, slots, a, aStride);
+            return;
+        }
+
+        if (TileExperts.Covers(gate, experts, offsets) && TileExperts.Covers(up, experts, offsets))
+        {
+            ExpertSlots slots = new(experts, offsets, xp, xStride, offsets[experts]);
+            ExpertProduct gates = new(gate, gateBias), ups = new(up, upBias);
+            TileExperts.GateUp(pool, activation, gates, ups, slots, a, aStride);
             return;
         }
 
@@ -72,6 +81,13 @@ internal static unsafe class GroupedGemm
         {
             ExpertSlots slots = new(experts, offsets, a, aStride, offsets[experts]);
             CodebookExperts.Down(pool, down, bias, slots, yp, yStride);
+            return;
+        }
+
+        if (TileExperts.Covers(down, experts, offsets))
+        {
+            ExpertSlots slots = new(experts, offsets, a, aStride, offsets[experts]);
+            TileExperts.Down(pool, new ExpertProduct(down, bias), slots, yp, yStride);
             return;
         }
 

@@ -40,6 +40,13 @@ internal static unsafe partial class Linear
             parts = dense;
         }
 
+        if (TileExperts.Any(parts, count))
+        {
+            LinearPart* dense = stackalloc LinearPart[count];
+            count = TileExperts.TakeParts(pool, parts, count, x, xStride, tokens, dense);
+            parts = dense;
+        }
+
         PartsWork work = new() { Parts = parts, Count = count, X = x, XStride = xStride, Tokens = tokens };
         int blocks = 0;
         for (int i = 0; i < count; i++)

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using MoeKernels.Packed;
 using MoeKernels.Tests.Packed;
 
 namespace MoeKernels.Tests.Cpu;
@@ -9,6 +10,7 @@ internal sealed unsafe class TestMatrix : IDisposable
     private readonly byte* _data;
     private readonly byte* _scales;
     private readonly TestCodebook? _codebook;
+    private readonly TernaryTileMatrix? _tiles;
 
     public TestMatrix(WeightFormat format, int rows, int columns, int seed, int blockRows = 3, int blockColumns = 32)
     {
@@ -16,6 +18,13 @@ internal sealed unsafe class TestMatrix : IDisposable
         {
             _codebook = new TestCodebook(new CodebookShape(rows, columns, 5, 2), seed, inputScales: true);
             View = _codebook.Matrix;
+            return;
+        }
+
+        if (format == WeightFormat.TernaryTiles)
+        {
+            _tiles = TernaryTileMatrix.From(QmoeFixture.RandomMatrix(rows, columns, seed));
+            View = _tiles.View;
             return;
         }
 
@@ -63,6 +72,7 @@ internal sealed unsafe class TestMatrix : IDisposable
     public void Dispose()
     {
         _codebook?.Dispose();
+        _tiles?.Dispose();
         NativeMemory.Free(_data);
         NativeMemory.Free(_scales);
     }

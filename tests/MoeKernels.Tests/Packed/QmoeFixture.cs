@@ -67,5 +67,21 @@ internal static class QmoeFixture
         return weights;
     }
 
+    /// <summary>A random matrix with levels near one, for sums that rounding does not drown.</summary>
+    internal static QmoeMatrix RandomMatrix(int rows, int columns, int seed)
+    {
+        var random = new Random(seed);
+        ushort[] weights = RandomTernary(random, rows, columns);
+        for (int row = 0; row < rows; row++)
+        {
+            var low = (ushort)(0xBF00 + random.Next(0x100));
+            var high = (ushort)(0x3F00 + random.Next(0x100));
+            foreach (ref ushort weight in weights.AsSpan(row * columns, columns))
+                weight = weight == 0 ? weight : weight >= 0x8000 ? low : high;
+        }
+
+        return QmoeEncoder.Encode(weights, rows, columns);
+    }
+
     internal static float Widen(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
 }

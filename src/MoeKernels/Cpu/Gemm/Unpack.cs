@@ -35,8 +35,8 @@ internal static unsafe class Unpack
             case WeightFormat.MxFp4:
                 MxFp4<T>(w, row, column, count, destination, groupStride);
                 break;
-            case WeightFormat.Codebook:
-                Codebook<T>(w, row, column, count, destination, groupStride);
+            case WeightFormat.Codebook or WeightFormat.TernaryTiles:
+                Coded<T>(w, row, column, count, destination, groupStride);
                 break;
             default:
                 throw new MoeUnsupportedException($"weight format {w.Format}");
@@ -104,7 +104,7 @@ internal static unsafe class Unpack
 
     /// <summary>Exact and slow: for operations that have no lookup kernel.</summary>
     [SkipLocalsInit]
-    private static void Codebook<T>(
+    private static void Coded<T>(
         in WeightMatrix w, int row, int column, int count, float* destination, nint groupStride)
         where T : struct, IVec16<T>
     {
@@ -113,7 +113,10 @@ internal static unsafe class Unpack
         {
             int valid = Math.Min(count - i, 16);
             new Span<float>(values, 16).Clear();
-            CodebookRow.Unpack(w, row, column + i, valid, values);
+            if (w.Format == WeightFormat.Codebook)
+                CodebookRow.Unpack(w, row, column + i, valid, values);
+            else
+                TernaryTileRow.Unpack(w, row, column + i, valid, values);
             T.Store(T.Load(values), destination);
         }
     }
