@@ -63,13 +63,13 @@ internal sealed unsafe class QuantizeComparison : IDisposable
         int k = _columns;
         double weights = (double)_rows * k;
         TrainedCodebook codebook = Train();
-        using DampedFactor factor = Factor(codebook.InputScales, _options.Damping);
-        using DampedFactor targetFactor = Factor([], DenseTarget.Damping);
+        using DampedFactor factor = Factor(codebook.InputScales, _options.Damping, _options.Dimension);
+        using DampedFactor targetFactor = Factor([], DenseTarget.Damping, 0);
         var times = Interleaved.Measure(
             run.Quick ? 3 : 9,
             threads: 1,
             () => Gemm.AddMoments(new(Floats(_inputs), k), Tokens, k, Floats(_moments), _scratch),
-            () => Factor(codebook.InputScales, _options.Damping).Dispose(),
+            () => Factor(codebook.InputScales, _options.Damping, _options.Dimension).Dispose(),
             () =>
             {
                 _weights.AsSpan<float>().CopyTo(_target.AsSpan<float>());
@@ -96,8 +96,8 @@ internal sealed unsafe class QuantizeComparison : IDisposable
             [new TrainingSample(Floats(_weights), _rows, Floats(_hessian))], scales, _options, _scratch, default);
     }
 
-    private DampedFactor Factor(float[] inputScales, float damping) =>
-        DampedFactor.Create(Floats(_hessian), _columns, inputScales, damping, _scratch);
+    private DampedFactor Factor(float[] inputScales, float damping, int groupSize) =>
+        DampedFactor.Create(Floats(_hessian), _columns, inputScales, damping, _scratch, groupSize);
 
     private static float* Floats(NativeBuffer buffer) => (float*)buffer.Pointer;
 

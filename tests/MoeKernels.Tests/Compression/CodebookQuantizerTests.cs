@@ -51,7 +51,7 @@ public unsafe class CodebookQuantizerTests
         CodebookOptions options = new(d, stages) { InitialVectors = 2000 };
         TrainedCodebook trained = Train(w, h, options, scratch);
         using DampedFactor factor = DampedFactor.Create(
-            h.Data, columns, trained.InputScales, options.Damping, scratch);
+            h.Data, columns, trained.InputScales, options.Damping, scratch, d);
         QuantizedMatrix matrix = CodebookQuantizer.Quantize(w.Data, Rows, factor, trained, scratch);
 
         double[,] q = Unpack(matrix, trained);
@@ -70,7 +70,7 @@ public unsafe class CodebookQuantizerTests
         using Scratch scratch = new();
         using NativeMatrix w = NativeMatrix.Normal(17, 40, 9);
         using VectorBook book = RandomBook(8, 1);
-        using DampedFactor factor = DampedFactor.Create(null, 40, Ones(40), 0.1f, scratch);
+        using DampedFactor factor = DampedFactor.Create(null, 40, Ones(40), 0.1f, scratch, 8);
         using NativeMatrix error = new(17, 40);
         NormalizedRows.TimesFactor(w.Data, 17, factor, error.Data, scratch);
         byte[] codes = new byte[17 * 5];
@@ -87,7 +87,7 @@ public unsafe class CodebookQuantizerTests
         using NativeMatrix w = NativeMatrix.Normal(70, 64, 4), h = NativeMatrix.Moments(64, 5);
         w.Fill((i, j) => i == 3 ? 0 : w[i, j] * 1e-7f);
         TrainedCodebook trained = Train(w, h, new(8, 1) { InitialVectors = 2000 }, scratch);
-        using DampedFactor factor = DampedFactor.Create(h.Data, 64, trained.InputScales, 0.1f, scratch);
+        using DampedFactor factor = DampedFactor.Create(h.Data, 64, trained.InputScales, 0.1f, scratch, 8);
         QuantizedMatrix matrix = CodebookQuantizer.Quantize(w.Data, 70, factor, trained, scratch);
         Assert.Equal(0, matrix.Scales[3]);
         Assert.All(matrix.Scales, bits => Assert.True(CodebookMatrix.IsScale(bits)));
@@ -100,7 +100,7 @@ public unsafe class CodebookQuantizerTests
         using Scratch scratch = new();
         using NativeMatrix w = NativeMatrix.Normal(4, 64, 4), h = NativeMatrix.Moments(64, 5);
         TrainedCodebook trained = Train(w, h, new(8, 1) { InitialVectors = 500 }, scratch);
-        using DampedFactor factor = DampedFactor.Create(h.Data, 64, trained.InputScales, 0.1f, scratch);
+        using DampedFactor factor = DampedFactor.Create(h.Data, 64, trained.InputScales, 0.1f, scratch, 8);
         w[2, 5] = float.NaN;
         Assert.Throws<MoeNonFiniteException>(
             () => CodebookQuantizer.Quantize(w.Data, 4, factor, trained, scratch));

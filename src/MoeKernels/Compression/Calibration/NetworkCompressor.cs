@@ -64,8 +64,11 @@ internal sealed unsafe class NetworkCompressor(
             (MatrixProblem gateProblem, MatrixProblem upProblem) =
                 kept ? problems[expert] : worker.Inputs(expert, own!);
             using DampedFactor factor = up!.Factor(upProblem, worker.Scratch);
-            gate?.Quantize(expert, gateProblem, factor, worker.Scratch);
             up.Quantize(expert, upProblem, factor, worker.Scratch);
+            using DampedFactor? gateFactor = gate is null || gate.Dimension == up.Dimension
+                ? null
+                : gate.Factor(gateProblem, worker.Scratch);
+            gate?.Quantize(expert, gateProblem, gateFactor ?? factor, worker.Scratch);
         });
         return (gate, up!);
     }

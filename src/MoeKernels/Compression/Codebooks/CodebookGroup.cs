@@ -16,6 +16,9 @@ internal sealed unsafe class CodebookGroup
         _matrices = new QuantizedMatrix[count];
     }
 
+    /// <summary>Weights per code.</summary>
+    public int Dimension => _codebook.Dimension;
+
     /// <summary>Share of the outputs' mean square that is lost, over all matrices coded so far.</summary>
     public double RelativeError
     {
@@ -43,9 +46,10 @@ internal sealed unsafe class CodebookGroup
             CodebookTrainer.Train(training, inputScales, options, scratch, cancellation), options, count);
     }
 
-    /// <summary>Factors moments for <see cref="Quantize"/>; groups with the same inputs and factors share it.</summary>
+    /// <summary>Factors moments for <see cref="Quantize"/>; groups with the same inputs, input scales and dimension share
+    /// it.</summary>
     public DampedFactor Factor(in MatrixProblem problem, Scratch scratch) => DampedFactor.Create(
-        problem.Moments, problem.Columns, _codebook.InputScales, _options.Damping, scratch);
+        problem.Moments, problem.Columns, _codebook.InputScales, _options.Damping, scratch, _codebook.Dimension);
 
     /// <summary>Codes a matrix.</summary>
     /// <param name="index">Its place in the group.</param>

@@ -26,6 +26,8 @@ internal static unsafe class CodebookQuantizer
         using Scratch.Frame frame = scratch.Begin();
         using VectorBook book = codebook.ToBook();
         int columns = factor.Columns;
+        if (factor.GroupSize != codebook.Dimension)
+            throw new ArgumentException("The factor's groups are not those of the codebook.", nameof(factor));
         CodebookShape shape = new(rows, columns, codebook.Dimension, codebook.Stages);
         long numbers = (long)rows * columns;
         float* weights = scratch.Floats(numbers), wanted = scratch.Floats(numbers), error = scratch.Floats(numbers);
@@ -33,7 +35,7 @@ internal static unsafe class CodebookQuantizer
         for (int row = 0; row < rows; row++)
         {
             nint offset = (nint)row * columns;
-            sizes[row] = NormalizedRows.Fill(target + offset, codebook.InputScales, weights + offset);
+            sizes[row] = NormalizedRows.Fill(target + offset, codebook.InputScales, factor, weights + offset);
         }
 
         NormalizedRows.TimesFactor(weights, rows, factor, wanted, scratch);
@@ -57,10 +59,24 @@ internal static unsafe class CodebookQuantizer
                 lost += moments.Error(sizes[row], scale);
             }
 
+            Restore(first, shape, factor.Order);
             Balance(codes, shape, codebook);
         }
 
         return new QuantizedMatrix(shape, codes, scales, lost, energy);
+    }
+
+    /// <summary>Puts the codes of each row into the order of the columns.</summary>
+    private static void Restore(byte* codes, CodebookShape shape, ReadOnlySpan<int> order)
+    {
+        Span<byte> row = new byte[shape.Entries];
+        for (int r = 0; r < shape.Rows; r++, codes += shape.Entries)
+        {
+            Span<byte> own = new(codes, shape.Entries);
+            own.CopyTo(row);
+            for (int place = 0; place < order.Length; place++)
+                row.Slice(place * shape.Stages, shape.Stages).CopyTo(own[(order[place] * shape.Stages)..]);
+        }
     }
 
     /// <summary>A vector of zeros counts as half a table step with the sign of its code: signs alternate.</summary>

@@ -26,7 +26,7 @@ internal static unsafe class CodebookTrainer
                 cancellation.ThrowIfCancellationRequested();
                 long rows = options.SampleWeights / ((long)inputScales.Length * samples.Count);
                 parts.Add(new TrainingRows(
-                    sample, (int)Math.Clamp(rows, 1, sample.Rows), inputScales, options.Damping, scratch));
+                    sample, (int)Math.Clamp(rows, 1, sample.Rows), inputScales, options, scratch));
             }
 
             SmallRandom random = new(options.Seed);

@@ -4,28 +4,34 @@ namespace MoeKernels.Compression;
 /// square.</summary>
 internal static unsafe class NormalizedRows
 {
-    /// <summary>Fills one row.</summary>
+    /// <summary>Fills one row, groups in the factor's order.</summary>
     /// <param name="source">Weights, [K].</param>
     /// <param name="inputScales">Input scales, [K].</param>
+    /// <param name="factor">Gives the order.</param>
     /// <param name="target">Output, [K].</param>
     /// <returns>The root mean square; 0 for a row of zeros, which stays zero.</returns>
     /// <exception cref="MoeNonFiniteException">A weight is not finite.</exception>
-    public static float Fill(float* source, ReadOnlySpan<float> inputScales, float* target)
+    public static float Fill(float* source, ReadOnlySpan<float> inputScales, DampedFactor factor, float* target)
     {
         double squares = 0;
-        for (int k = 0; k < inputScales.Length; k++)
+        int k = 0;
+        foreach (int group in factor.Order)
         {
-            target[k] = source[k] / inputScales[k];
-            squares += (double)target[k] * target[k];
+            int first = group * factor.GroupSize;
+            for (int i = first; i < Math.Min(first + factor.GroupSize, inputScales.Length); i++, k++)
+            {
+                target[k] = source[i] / inputScales[i];
+                squares += (double)target[k] * target[k];
+            }
         }
 
         float size = (float)Math.Sqrt(squares / inputScales.Length);
         if (!float.IsFinite(size))
             throw new MoeNonFiniteException("quantising", "a weight is not finite");
-        float factor = size > 0 ? 1 / size : 0;
-        for (int k = 0; k < inputScales.Length; k++)
-            target[k] *= float.IsFinite(factor) ? factor : 0;
-        return float.IsFinite(factor) ? size : 0;
+        float inverse = size > 0 ? 1 / size : 0;
+        for (k = 0; k < inputScales.Length; k++)
+            target[k] *= float.IsFinite(inverse) ? inverse : 0;
+        return float.IsFinite(inverse) ? size : 0;
     }
 
     /// <summary>Outputs in the metric: <c>V = W M</c>, M upper triangular.</summary>

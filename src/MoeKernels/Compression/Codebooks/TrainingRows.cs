@@ -12,12 +12,12 @@ internal sealed unsafe class TrainingRows : IDisposable
 
     /// <summary>Takes rows spread evenly over the matrix.</summary>
     public TrainingRows(
-        TrainingSample sample, int rows, float[] inputScales, float damping, Scratch scratch)
+        TrainingSample sample, int rows, float[] inputScales, CodebookOptions options, Scratch scratch)
     {
         int columns = inputScales.Length;
         long numbers = (long)rows * columns;
         Weights = new float[rows];
-        Factor = DampedFactor.Create(sample.Hessian, columns, inputScales, damping, scratch);
+        Factor = DampedFactor.Create(sample.Hessian, columns, inputScales, options.Damping, scratch, options.Dimension);
         _buffer = NativeBuffer.Allocate(3 * numbers * sizeof(float), "rows to train a codebook on");
         Rows = (float*)_buffer.Pointer;
         _wanted = Rows + numbers;
@@ -26,7 +26,7 @@ internal sealed unsafe class TrainingRows : IDisposable
         {
             nint row = (nint)((long)i * sample.Rows / rows);
             Weights[i] = NormalizedRows.Fill(
-                sample.Target + (row * columns), inputScales, Rows + ((nint)i * columns));
+                sample.Target + (row * columns), inputScales, Factor, Rows + ((nint)i * columns));
             Weights[i] *= Weights[i];
         }
 
