@@ -81,7 +81,8 @@ public static class Compressor
         string[] files = [.. Directory.GetFiles(partial.Path).Select(Path.GetFileName).OfType<string>()
             .Where(PartialFolder.IsModelFile)];
         Manifest.Write(partial.Path, files, "codebook", cancellation);
-        CompressionReport report = new ReportBuilder(run, options, MoeModel.Inspect(model), partial.Path)
+        CompressionReport report = new ReportBuilder(
+            run, options, MoeModel.Inspect(model), MoeModel.Inspect(partial.Path))
         {
             Source = model,
             Output = output,

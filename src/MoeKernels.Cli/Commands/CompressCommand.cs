@@ -14,6 +14,9 @@ internal static class CompressCommand
         var output = new Argument<string>("output") { Description = "Folder to write; must not exist" };
         var bits = NumberOptions.Real(
             "--bits", "Average bits per expert weight; default: 1", 0, (float)CompressOptions.MaxBits);
+        var denseBits = NumberOptions.Real(
+            "--dense-bits", "Bits per weight of all other linear matrices; default: they are kept", 0.5f,
+            (float)CompressOptions.MaxBits);
         var maxKl = NumberOptions.Real(
             "--max-kl", "Instead of --bits: the smallest size within this divergence, in nats");
         var texts = new Option<string[]>("--calib")
@@ -31,13 +34,14 @@ internal static class CompressCommand
         var threads = ModelArguments.Threads();
         var command = new Command("compress", "Write a compressed copy and a report")
         {
-            model, output, bits, maxKl, texts, tokens, window, allocation, restart, threads,
+            model, output, bits, denseBits, maxKl, texts, tokens, window, allocation, restart, threads,
         };
         command.SetWork(async (parsed, terminal, cancellation) =>
         {
             var options = new CompressOptions
             {
                 Texts = await ReadAsync(parsed.GetValue(texts) ?? [], cancellation),
+                DenseBits = Exact(parsed.GetValue(denseBits)),
                 MaxKl = Exact(parsed.GetValue(maxKl)),
                 Allocation = parsed.GetValue(allocation),
                 Resume = !parsed.GetValue(restart),

@@ -30,6 +30,8 @@ internal static unsafe class GroupedGemm
         WorkerPool pool, in Activation activation, WeightMatrix* gate, WeightMatrix* up, float** gateBias,
         float** upBias, int experts, int* offsets, float* xp, nint xStride, float* a, nint aStride)
     {
+        Observe(pool, gate, experts, offsets, xp, xStride);
+        Observe(pool, up, experts, offsets, xp, xStride);
         if (CodebookExperts.Covers(gate, experts, offsets) && CodebookExperts.Covers(up, experts, offsets))
         {
             ExpertSlots slots = new(experts, offsets, xp, xStride, offsets[experts]);
@@ -77,6 +79,7 @@ internal static unsafe class GroupedGemm
         WorkerPool pool, WeightMatrix* down, float** bias, int experts, int* offsets, float* a, nint aStride,
         float* yp, nint yStride)
     {
+        Observe(pool, down, experts, offsets, a, aStride);
         if (CodebookExperts.Covers(down, experts, offsets))
         {
             ExpertSlots slots = new(experts, offsets, a, aStride, offsets[experts]);
@@ -103,6 +106,15 @@ internal static unsafe class GroupedGemm
             YStride = yStride,
         };
         pool.Run(ref work, work.Blocks());
+    }
+
+    private static void Observe(
+        WorkerPool pool, WeightMatrix* matrices, int experts, int* offsets, float* x, nint xStride)
+    {
+        if (pool.Tap is not { } tap || matrices == null)
+            return;
+        for (int e = 0; e < experts; e++)
+            tap.Observe(matrices[e], x + (offsets[e] * xStride), xStride, offsets[e + 1] - offsets[e]);
     }
 
     /// <summary>One block of the up (and gate) projection with its activation while the sums are in the first-level

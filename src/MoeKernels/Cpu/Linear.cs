@@ -32,6 +32,8 @@ internal static unsafe partial class Linear
     /// <param name="tokens">Number of tokens, 0 allowed.</param>
     public static void Forward(WorkerPool pool, LinearPart* parts, int count, float* x, nint xStride, int tokens)
     {
+        for (int i = 0; pool.Tap is { } tap && i < count; i++)
+            tap.Observe(parts[i].Weights, x, xStride, tokens);
         if (CodebookLinear.Any(parts, count))
         {
             CodebookLinear.Forward(pool, parts, count, x, xStride, tokens);

@@ -65,6 +65,9 @@ internal sealed unsafe class WorkerPool : IDisposable
     /// <summary>Workers, the calling thread included.</summary>
     public int Threads { get; }
 
+    /// <summary>Sees the inputs of all products of this pool; null in normal use.</summary>
+    public ILinearTap? Tap { get; set; }
+
     /// <summary>What the environment variable MOEK_THREADS asks for, else the processors of this process.</summary>
     /// <exception cref="MoeUnsupportedException">The variable holds no number of threads.</exception>
     public static int DefaultThreads => FromEnvironment(Environment.GetEnvironmentVariable(Variable));

@@ -31,8 +31,8 @@ internal sealed unsafe class NetworkProbe : IDisposable
                 int expert = _experts[i];
                 _inputs[i] = worker.Inputs(expert, _inputMemory[i]);
                 using Scratch.Frame frame = worker.Scratch.Begin();
-                float* gate = _dense.Gate == null ? null : worker.Widen(_dense.Gate[expert]);
-                _downs[i] = worker.Down(expert, gate, worker.Widen(_dense.Up[expert]), _downMemory[i]);
+                float* gate = _dense.Gate == null ? null : ExpertProblems.Widen(_dense.Gate[expert], worker.Scratch);
+                _downs[i] = worker.Down(expert, gate, ExpertProblems.Widen(_dense.Up[expert], worker.Scratch), _downMemory[i]);
                 return worker;
             }, worker => worker.Dispose());
     }

@@ -33,8 +33,8 @@ internal sealed unsafe class ExpertProblems(NetworkCalibration network) : IDispo
         float* gate = Gated ? up + ((nint)Intermediate * Hidden) : null;
         bool seen = !network.Tokens.Of(expert).IsEmpty;
         using Scratch.Frame frame = Scratch.Begin();
-        float* upWeights = Widen(_dense.Up[expert]);
-        float* gateWeights = Gated ? Widen(_dense.Gate[expert]) : null;
+        float* upWeights = Widen(_dense.Up[expert], Scratch);
+        float* gateWeights = Gated ? Widen(_dense.Gate[expert], Scratch) : null;
         LeastSquares squares = new(Scratch, Hidden, moments);
         if (seen)
             SumInputs(expert, ref squares, upWeights, up, gateWeights, gate);
@@ -71,7 +71,7 @@ internal sealed unsafe class ExpertProblems(NetworkCalibration network) : IDispo
         float* down = moments + ((nint)Intermediate * Intermediate);
         bool seen = !network.Tokens.Of(expert).IsEmpty;
         using Scratch.Frame frame = Scratch.Begin();
-        float* weights = Widen(_dense.Down[expert]);
+        float* weights = Widen(_dense.Down[expert], Scratch);
         LeastSquares squares = new(Scratch, Intermediate, moments);
         if (seen)
             SumDown(expert, ref squares, gate, up, weights, down);
@@ -88,10 +88,10 @@ internal sealed unsafe class ExpertProblems(NetworkCalibration network) : IDispo
         return new() { Target = down, Moments = seen ? moments : null, Rows = Hidden, Columns = Intermediate };
     }
 
-    /// <summary>A matrix in single precision, in the scratch memory.</summary>
-    public float* Widen(in WeightMatrix w)
+    /// <summary>A matrix in single precision, in scratch memory.</summary>
+    public static float* Widen(in WeightMatrix w, Scratch scratch)
     {
-        float* wide = Scratch.Floats((long)w.Rows * w.Columns);
+        float* wide = scratch.Floats((long)w.Rows * w.Columns);
         for (int r = 0; r < w.Rows; r++)
             WeightRow.Widen(w, r, wide + ((nint)r * w.Columns));
         return wide;
@@ -135,8 +135,8 @@ internal sealed unsafe class ExpertProblems(NetworkCalibration network) : IDispo
     private void SumDown(int expert, ref LeastSquares squares, float* gate, float* up, float* weights, float* down)
     {
         using Scratch.Frame frame = Scratch.Begin();
-        float* upWeights = Widen(_dense.Up[expert]);
-        float* gateWeights = Gated ? Widen(_dense.Gate[expert]) : null;
+        float* upWeights = Widen(_dense.Up[expert], Scratch);
+        float* gateWeights = Gated ? Widen(_dense.Gate[expert], Scratch) : null;
         float* x = Scratch.Floats((long)Piece * Hidden);
         float* a = Scratch.Floats((long)Piece * Intermediate);
         float* wanted = Scratch.Floats((long)Piece * Hidden);

@@ -12,6 +12,9 @@ internal sealed record LayerFile(long[] Tokens, IReadOnlyDictionary<string, doub
     private const string TokensKey = "calibration_tokens";
     private const string ErrorPrefix = "relative_error.";
 
+    /// <summary>A file without experts.</summary>
+    public static LayerFile Empty { get; } = new([], new Dictionary<string, double>());
+
     /// <summary>Name of a layer's file.</summary>
     /// <param name="index">Its place among the coded layers.</param>
     public static string Name(int index) =>
@@ -38,7 +41,8 @@ internal sealed record LayerFile(long[] Tokens, IReadOnlyDictionary<string, doub
         try
         {
             return new LayerFile(
-                [.. file.Metadata[TokensKey].Split(' ').Select(text => long.Parse(text, invariant))],
+                [.. file.Metadata[TokensKey].Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(
+                    text => long.Parse(text, invariant))],
                 file.Metadata.Where(pair => pair.Key.StartsWith(ErrorPrefix, StringComparison.Ordinal)).ToDictionary(
                     pair => pair.Key[ErrorPrefix.Length..], pair => double.Parse(pair.Value, invariant)));
         }

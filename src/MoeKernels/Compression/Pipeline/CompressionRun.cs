@@ -27,6 +27,8 @@ internal sealed class CompressionRun
     private readonly CalibrationWindows _windows;
     private readonly Action<CompressProgress>? _progress;
     private readonly CancellationToken _cancellation;
+    private readonly int _total;
+    private int _coded;
 
     /// <summary>Prepares a run.</summary>
     /// <param name="folder">The dense model; stays the caller's.</param>
@@ -53,6 +55,9 @@ internal sealed class CompressionRun
         int held = HeldOut(ids.Length);
         _windows = CalibrationWindows.Spread(ids.AsSpan(0, ids.Length - held), window, options.Tokens);
         Measured = CalibrationWindows.Spread(ids.AsSpan(ids.Length - Math.Max(held, window)), window, MeasuredTokens);
+        _total = options.DenseBits is null
+            ? Stacks.SelectMany(StackWalk.SparseLayers).Count()
+            : Stacks.Sum(stack => stack.Blocks.Sum(block => block.Sublayers.Length));
         EvaluationIds = held > window ? ids[^held..] : ids;
         State = Restore();
     }
@@ -74,6 +79,9 @@ internal sealed class CompressionRun
 
     /// <summary>What every coded layer says about its calibration, in order.</summary>
     public List<LayerFile> Layers { get; } = [];
+
+    /// <summary>Names of the source's tensors that coded stacks replace.</summary>
+    public HashSet<string> Replaced { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Weights of all experts.</summary>
     public long ExpertWeights => Cells.Sum(cell => cell.Weights);
@@ -144,16 +152,23 @@ internal sealed class CompressionRun
     public void Code()
     {
         using IDisposable time = Times.Measure(Stopwatches.Coding);
-        var coder = new LayerCoder(this, Stacks.SelectMany(StackWalk.SparseLayers).Count());
+        LinearCoder? linears = _options.DenseBits is { } bits
+            ? new LinearCoder(bits, _pool.Threads, _cancellation)
+            : null;
+        using var edges = linears is null ? null : new EdgeCoder(_source, linears, this, _cancellation);
+        using ReplacedMatrices? embedding = edges?.Embeddings();
+        var coder = new LayerCoder(this, linears, _pool.Threads, _cancellation);
+        _coded = 0;
         StreamPair? encoded = null;
         try
         {
             foreach (StackSpec spec in Stacks)
             {
                 using WindowRunner runner = Runner(_windows, ReferenceEquals(spec, _model.Encoder));
-                var walk = new StackWalk(_source, spec, runner, _pool.Threads, _cancellation)
+                var walk = new StackWalk(_source, spec, runner)
                 {
                     Coder = coder,
+                    Embedding = embedding,
                     Sources = encoded is null
                         ? null
                         : (new(encoded.Dense, _windows.Length), new(encoded.Coded, _windows.Length)),
@@ -162,6 +177,8 @@ internal sealed class CompressionRun
                 encoded?.Dispose();
                 encoded = streams;
             }
+
+            edges?.Head(encoded!.Coded);
         }
         finally
         {
@@ -173,10 +190,7 @@ internal sealed class CompressionRun
     public void WriteRest()
     {
         using IDisposable time = Times.Measure(Stopwatches.Writing);
-        var replaced = new HashSet<string>(StringComparer.Ordinal);
-        foreach (MoeSpec moe in Stacks.SelectMany(StackWalk.SparseLayers))
-            replaced.UnionWith(SourceNames.Of(moe));
-        RestWriter.Save(_folder.Checkpoint, _partial[RestWriter.FileName], replaced, _cancellation);
+        RestWriter.Save(_folder.Checkpoint, _partial[RestWriter.FileName], Replaced, _cancellation);
         RestWriter.SaveIndex(_partial.Path);
         RestWriter.CopyCompanions(_folder.Path, _partial.Path);
     }
@@ -186,6 +200,12 @@ internal sealed class CompressionRun
 
     /// <summary>Path of the file of a coded layer.</summary>
     public string LayerPath(int index) => _partial[LayerFile.Name(index)];
+
+    /// <summary>Path of another file of coded matrices.</summary>
+    public string FilePath(string name) => _partial[name];
+
+    /// <summary>Tells that another layer is coded.</summary>
+    public void ReportCoded() => Report(Stopwatches.Coding, ++_coded, _total);
 
     /// <summary>Tells how far a stage is.</summary>
     public void Report(string stage, int done, int total) =>

@@ -5,54 +5,94 @@ namespace MoeKernels.Compression;
 
 /// <summary>Codes one layer after the other and writes its file; layers whose file is there are read instead.</summary>
 /// <param name="run">The run.</param>
-/// <param name="total">Layers to code.</param>
-internal sealed class LayerCoder(CompressionRun run, int total)
+/// <param name="linears">Codes what is no routed expert; null leaves it alone.</param>
+/// <param name="threads">Experts at a time.</param>
+/// <param name="cancellation">Stops between experts.</param>
+internal sealed class LayerCoder(
+    CompressionRun run, LinearCoder? linears, int threads, CancellationToken cancellation)
 {
     private int _next;
 
     /// <summary>Codes a layer.</summary>
-    /// <param name="moe">The layer.</param>
-    /// <param name="calibrate">Makes what the text says about it.</param>
-    /// <param name="threads">Experts at a time.</param>
-    /// <param name="cancellation">Stops between experts.</param>
-    /// <returns>The coded matrices.</returns>
-    public ReplacedMatrices Code(
-        MoeSpec moe, Func<NetworkCalibration> calibrate, int threads, CancellationToken cancellation)
+    /// <param name="spec">The layer.</param>
+    /// <param name="dense">Its dense matrices.</param>
+    /// <param name="calibrate">Makes what the text says about its experts.</param>
+    /// <param name="observe">Runs the layer and accumulates the inputs of some of its matrices.</param>
+    /// <returns>The coded matrices; null when nothing of the layer is coded.</returns>
+    public ReplacedMatrices? Code(
+        SublayerSpec spec, BuiltSublayer dense, Func<NetworkCalibration> calibrate,
+        Func<IEnumerable<WeightMatrix>, InputMoments> observe)
     {
+        var moe = spec.Layer as MoeSpec;
+        Dictionary<string, WeightMatrix> others = Others(dense, moe);
+        if (moe is null && others.Count == 0)
+            return null;
+
         string path = run.LayerPath(_next++);
         if (!File.Exists(path))
-            Write(path, moe, calibrate(), threads, cancellation);
-        run.Layers.Add(LayerFile.Read(path));
-        run.Report(Stopwatches.Coding, _next, total);
-        return ReplacedMatrices.Open(path, StackWalk.Cells(moe, 0).Select(cell => cell.Stack));
+            Write(path, moe, others, calibrate, observe);
+        LayerFile file = LayerFile.Read(path);
+        ReplacedMatrices replaced = ReplacedMatrices.Open(path);
+        if (moe is not null)
+        {
+            run.Layers.Add(file);
+            run.Replaced.UnionWith(SourceNames.Of(moe));
+        }
+
+        foreach (string name in replaced.Views.Keys.Where(dense.Matrices.ContainsKey))
+            run.Replaced.UnionWith(SourceNames.Of(dense.Matrices[name].Name));
+        run.ReportCoded();
+        return replaced;
+    }
+
+    private Dictionary<string, WeightMatrix> Others(BuiltSublayer dense, MoeSpec? moe)
+    {
+        if (linears is null)
+            return [];
+        var experts = moe is null ? [] : SourceNames.Of(moe).Append(moe.RouterLinear.Weight.First).ToHashSet();
+        return dense.Matrices.Where(pair => !experts.Contains(pair.Key) && LinearCoder.Takes(pair.Value.Matrix))
+            .ToDictionary(pair => pair.Key, pair => pair.Value.Matrix);
     }
 
     private void Write(
-        string path, MoeSpec moe, NetworkCalibration network, int threads, CancellationToken cancellation)
+        string path, MoeSpec? moe, Dictionary<string, WeightMatrix> others, Func<NetworkCalibration> calibrate,
+        Func<IEnumerable<WeightMatrix>, InputMoments> observe)
     {
-        Cell[] cells = [.. StackWalk.Cells(moe, 0)];
-        var options = cells.ToDictionary(cell => cell.Kind, Options);
-        CompressedNetwork coded = new NetworkCompressor(network, options, threads, cancellation).Run();
         var stacks = new Dictionary<string, CodebookStack>();
-        var errors = new Dictionary<string, double>();
         try
         {
-            foreach (Cell cell in cells)
+            LayerFile file = moe is null ? LayerFile.Empty : Experts(moe, calibrate(), stacks);
+            if (others.Count > 0)
             {
-                CodebookGroup group = coded.Of(cell.Kind);
-                stacks[cell.Stack] = group.ToStack();
-                errors[cell.Kind] = group.RelativeError;
+                using InputMoments moments = observe(others.Values);
+                linears!.Code(others, moments, stacks);
             }
 
-            ExpertTokens tokens = network.Tokens;
-            long[] counts = [.. Enumerable.Range(0, tokens.Experts).Select(e => (long)tokens.Of(e).Length)];
-            new LayerFile(counts, errors).Save(path, stacks, cancellation);
+            file.Save(path, stacks, cancellation);
         }
         finally
         {
             foreach (CodebookStack stack in stacks.Values)
                 stack.Dispose();
         }
+    }
+
+    private LayerFile Experts(MoeSpec moe, NetworkCalibration network, Dictionary<string, CodebookStack> stacks)
+    {
+        Cell[] cells = [.. StackWalk.Cells(moe, 0)];
+        var options = cells.ToDictionary(cell => cell.Kind, Options);
+        CompressedNetwork coded = new NetworkCompressor(network, options, threads, cancellation).Run();
+        var errors = new Dictionary<string, double>();
+        foreach (Cell cell in cells)
+        {
+            CodebookGroup group = coded.Of(cell.Kind);
+            stacks[cell.Stack] = group.ToStack();
+            errors[cell.Kind] = group.RelativeError;
+        }
+
+        ExpertTokens tokens = network.Tokens;
+        return new LayerFile(
+            [.. Enumerable.Range(0, tokens.Experts).Select(e => (long)tokens.Of(e).Length)], errors);
     }
 
     private CodebookOptions Options(Cell cell)

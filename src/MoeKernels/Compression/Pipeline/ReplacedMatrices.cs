@@ -12,16 +12,16 @@ internal sealed class ReplacedMatrices : IDisposable
     /// <summary>Views of all matrices; valid until this is disposed.</summary>
     public IReadOnlyDictionary<string, WeightMatrix[]> Views => _matrices;
 
-    /// <summary>Maps a file and views some of its stacks.</summary>
-    /// <exception cref="MoeFormatException">The file is damaged or holds other stacks.</exception>
-    public static ReplacedMatrices Open(string path, IEnumerable<string> stacks)
+    /// <summary>Maps a file and views all of its stacks.</summary>
+    /// <exception cref="MoeFormatException">The file is damaged.</exception>
+    public static ReplacedMatrices Open(string path)
     {
         var replaced = new ReplacedMatrices();
         try
         {
             Checkpoint checkpoint = Checkpoint.OpenFile(path);
             replaced._owned.Add(checkpoint);
-            foreach (string name in stacks)
+            foreach (string name in CodebookTensors.StacksOf(checkpoint))
             {
                 replaced._matrices[name] = CodebookTensors.Read(
                     checkpoint, name, out IReadOnlyList<Codebook> codebooks);

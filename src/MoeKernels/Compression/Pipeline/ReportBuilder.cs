@@ -1,5 +1,6 @@
 using System.Globalization;
 using MoeKernels.Generation.Evaluation;
+using MoeKernels.Packed;
 using MoeKernels.Planning;
 
 namespace MoeKernels.Compression;
@@ -8,8 +9,8 @@ namespace MoeKernels.Compression;
 /// <param name="run">The run.</param>
 /// <param name="options">Its settings.</param>
 /// <param name="dense">The source.</param>
-/// <param name="path">Folder with the finished files.</param>
-internal sealed class ReportBuilder(CompressionRun run, CompressOptions options, ModelInfo dense, string path)
+/// <param name="coded">The finished files.</param>
+internal sealed class ReportBuilder(CompressionRun run, CompressOptions options, ModelInfo dense, ModelInfo coded)
 {
     /// <summary>Budgets at which the curve is shown.</summary>
     private static readonly double[] CurveBits =
@@ -50,7 +51,7 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
             PeakBytes = PeakBytes,
             Threads = Threads,
         },
-        Cells = [.. CodedCells(), .. KeptCells()],
+        Cells = [.. ExpertCells(), .. OtherCells()],
         Coverage = [.. run.Layers.Select((layer, i) => new ExpertCoverage(SparseBlock(i), layer.Tokens))],
         Curve = [.. Curve()],
         Notes = [.. Notes()],
@@ -65,6 +66,8 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         yield return Setting("bits", options.MaxKl is null ? options.Bits : 8.0 * ExpertBytes / run.ExpertWeights);
         if (options.MaxKl is { } kl)
             yield return Setting("max-kl", kl);
+        if (options.DenseBits is { } denseBits)
+            yield return Setting("dense-bits", denseBits);
         yield return new ReportSetting("allocation", options.Allocation.ToString().ToLowerInvariant());
         yield return Setting("calibration tokens", run.Windows.Tokens.Length);
         yield return Setting("window", run.Windows.Length);
@@ -72,24 +75,22 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
 
     private CompressedSizes Sizes()
     {
-        long weights = Directory.GetFiles(path, "*.safetensors").Sum(file => new FileInfo(file).Length);
         long experts = dense.Parts.Where(part => part.Role == WeightRole.RoutedExperts).Sum(part => part.Bytes);
         return new CompressedSizes
         {
             ExpertWeights = run.ExpertWeights,
             ExpertBytes = ExpertBytes,
             Parameters = dense.Parameters,
-            WeightBytes = dense.Bytes - experts + ExpertBytes,
+            WeightBytes = coded.Bytes,
             SourceExpertBytes = experts,
             SourceWeightBytes = dense.Bytes,
-            DiskBytes = weights + Directory.GetFiles(path).Where(file => !file.EndsWith(
-                ".safetensors", StringComparison.Ordinal)).Sum(file => new FileInfo(file).Length),
+            DiskBytes = Directory.GetFiles(coded.Path).Sum(file => new FileInfo(file).Length),
             ResidentBytes = ResidentBytes,
             SourceResidentBytes = SourceResidentBytes,
         };
     }
 
-    private IEnumerable<CompressedCell> CodedCells()
+    private IEnumerable<CompressedCell> ExpertCells()
     {
         for (int i = 0; i < run.Cells.Count; i++)
         {
@@ -108,10 +109,26 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         }
     }
 
-    private IEnumerable<CompressedCell> KeptCells() => dense.Parts
-        .Where(part => part.Role is not (WeightRole.RoutedExperts or WeightRole.Unused))
-        .Select(part => new CompressedCell(
-            -1, part.Role.ToString().ToLowerInvariant(), "kept", part.Parameters, part.Bytes));
+    /// <summary>Coded and kept weights of every role but the routed experts'.</summary>
+    private IEnumerable<CompressedCell> OtherCells()
+    {
+        foreach (ModelPart part in dense.Parts)
+        {
+            if (part.Role is WeightRole.RoutedExperts or WeightRole.Unused)
+                continue;
+            long weights = dense.Tensors.Where(tensor => tensor.Role == part.Role && run.Replaced.Contains(tensor.Name))
+                .Sum(tensor => tensor.Shape.Aggregate(1L, (product, extent) => product * extent));
+            long bytes = coded.Tensors.Where(tensor => tensor.Role == part.Role
+                && CodebookTensors.Suffixes.Any(suffix => tensor.Name.EndsWith(suffix, StringComparison.Ordinal)))
+                .Sum(tensor => tensor.Bytes);
+            long all = coded.Parts.Where(other => other.Role == part.Role).Sum(other => other.Bytes);
+            string kind = part.Role.ToString().ToLowerInvariant();
+            if (weights > 0)
+                yield return new CompressedCell(-1, kind, "codebook", weights, bytes);
+            if (weights < part.Parameters)
+                yield return new CompressedCell(-1, kind, "kept", part.Parameters - weights, all - bytes);
+        }
+    }
 
     private IEnumerable<AllocationPoint> Curve()
     {

@@ -10,6 +10,10 @@ internal static class SourceNames
     /// <summary>Tensors that belong to a stored matrix.</summary>
     private static readonly string[] Parts = ["", "_blocks", "_scales", "_scale_inv", "_scale"];
 
+    /// <summary>All names of a single matrix.</summary>
+    public static IEnumerable<string> Of(TensorName name) =>
+        name.Spellings.SelectMany(spelling => Parts.Select(part => spelling + part));
+
     /// <summary>All names of a layer's experts, in any layout and spelling.</summary>
     public static IEnumerable<string> Of(MoeSpec moe)
     {
@@ -23,6 +27,6 @@ internal static class SourceNames
             names.AddRange(kinds.OfType<string>().Select(kind => experts.Module.With($".{expert}.{kind}.weight")));
         }
 
-        return names.SelectMany(name => name.Spellings).SelectMany(name => Parts.Select(part => name + part));
+        return names.SelectMany(Of);
     }
 }

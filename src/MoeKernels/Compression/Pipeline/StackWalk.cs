@@ -8,13 +8,14 @@ namespace MoeKernels.Compression;
 /// <param name="source">The dense model.</param>
 /// <param name="spec">The stack.</param>
 /// <param name="runner">The stack's windows.</param>
-/// <param name="threads">Experts at a time.</param>
-/// <param name="cancellation">Stops between experts and between calls.</param>
 internal sealed class StackWalk(
-    SublayerSource source, StackSpec spec, WindowRunner runner, int threads, CancellationToken cancellation)
+    SublayerSource source, StackSpec spec, WindowRunner runner)
 {
     /// <summary>Codes the layers.</summary>
     public required LayerCoder Coder { get; init; }
+
+    /// <summary>The coded embedding, or null.</summary>
+    public ReplacedMatrices? Embedding { get; init; }
 
     /// <summary>The encoder's outputs that the stack's cross-attention reads, dense and compressed.</summary>
     public (EncodedWindows Dense, EncodedWindows Coded)? Sources { get; init; }
@@ -73,7 +74,7 @@ internal sealed class StackWalk(
         try
         {
             source.Embed(spec, runner, streams.Dense);
-            streams.Coded.CopyFrom(streams.Dense);
+            source.Embed(spec, runner, streams.Coded, Embedding?.Views);
             foreach (SublayerSpec sublayer in spec.Blocks.SelectMany(block => block.Sublayers))
                 Step(streams, sublayer);
             source.FinalNorm(spec, runner, streams.Dense);
@@ -91,16 +92,38 @@ internal sealed class StackWalk(
     {
         using BuiltSublayer dense = source.Build(sublayer);
         streams.Normalize(runner, dense.Norm);
-        if (sublayer.Layer is not MoeSpec moe)
+        using ReplacedMatrices? coded = Coder.Code(
+            sublayer, dense, () => Calibrate(streams, (MoeSpec)sublayer.Layer, (RoutedLayer)dense.Layer),
+            matrices => Observe(streams, dense.Layer, matrices));
+        if (coded is null)
         {
             streams.Advance(runner, dense.Layer, dense.Layer, Sources?.Dense, Sources?.Coded);
             return;
         }
 
-        var layer = (RoutedLayer)dense.Layer;
-        using ReplacedMatrices coded = Coder.Code(moe, () => Calibrate(streams, moe, layer), threads, cancellation);
         using BuiltSublayer replaced = source.Build(sublayer, coded.Views);
-        streams.Advance(runner, dense.Layer, replaced.Layer, null, null);
+        streams.Advance(runner, dense.Layer, replaced.Layer, Sources?.Dense, Sources?.Coded);
+    }
+
+    /// <summary>What some matrices of a layer are multiplied with in the compressed model.</summary>
+    private InputMoments Observe(StreamPair streams, Layer layer, IEnumerable<WeightMatrix> matrices)
+    {
+        var moments = new InputMoments(matrices);
+        runner.Pool.Tap = moments;
+        try
+        {
+            streams.Observe(runner, layer, Sources?.Coded);
+            return moments;
+        }
+        catch
+        {
+            moments.Dispose();
+            throw;
+        }
+        finally
+        {
+            runner.Pool.Tap = null;
+        }
     }
 
     private NetworkCalibration Calibrate(StreamPair streams, MoeSpec moe, RoutedLayer layer) => new()

@@ -37,6 +37,10 @@ internal sealed unsafe class StreamPair : IDisposable
         runner.Normalize(norm, Coded, CodedInputs);
     }
 
+    /// <summary>Runs a layer on the compressed stream for its products alone.</summary>
+    public void Observe(WindowRunner runner, Layer layer, EncodedWindows? source) =>
+        runner.Run(layer, CodedInputs, _result, source);
+
     /// <summary>Adds a layer's outputs to both streams.</summary>
     public void Advance(
         WindowRunner runner, Layer dense, Layer coded, EncodedWindows? denseSource, EncodedWindows? codedSource)

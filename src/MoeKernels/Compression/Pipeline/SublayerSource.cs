@@ -25,7 +25,8 @@ internal sealed class SublayerSource(ModelFolder folder, ModelDescription descri
         try
         {
             var binder = new WeightBinder(folder.Checkpoint, folder.Config, memory, replaced);
-            return new BuiltSublayer(binder.Norm(spec.Norm), new LayerBuilder(binder).Build(spec.Layer), memory);
+            NormLayer norm = binder.Norm(spec.Norm);
+            return new BuiltSublayer(norm, new LayerBuilder(binder).Build(spec.Layer), memory, binder.Single);
         }
         catch
         {
@@ -54,6 +55,13 @@ internal sealed class SublayerSource(ModelFolder folder, ModelDescription descri
         runner.Normalize(binder.Norm(spec.FinalNorm), hidden, hidden);
     }
 
+    /// <summary>A single matrix of the folder; valid as long as the folder.</summary>
+    public WeightMatrix Matrix(TensorName name, int rows, int columns)
+    {
+        using var memory = new ModelMemory(new Nothing());
+        return new WeightBinder(folder.Checkpoint, folder.Config, memory).Matrix(name, rows, columns);
+    }
+
     /// <summary>Builds the head; the caller disposes the memory.</summary>
     public (LinearWeights Head, ModelMemory Memory) BuildHead(
         IReadOnlyDictionary<string, WeightMatrix[]>? replaced = null)
@@ -80,8 +88,14 @@ internal sealed class SublayerSource(ModelFolder folder, ModelDescription descri
     }
 }
 
-/// <summary>A norm and its layer with the memory they own.</summary>
-internal sealed record BuiltSublayer(NormLayer Norm, Layer Layer, ModelMemory Memory) : IDisposable
+/// <summary>A norm and its layer.</summary>
+/// <param name="Norm">The norm.</param>
+/// <param name="Layer">The layer.</param>
+/// <param name="Memory">What both own.</param>
+/// <param name="Matrices">The layer's single matrices by first name, experts' included where each is a tensor.</param>
+internal sealed record BuiltSublayer(
+    NormLayer Norm, Layer Layer, ModelMemory Memory,
+    IReadOnlyDictionary<string, (TensorName Name, WeightMatrix Matrix)> Matrices) : IDisposable
 {
     /// <inheritdoc/>
     public void Dispose() => Memory.Dispose();

@@ -38,6 +38,10 @@ internal sealed unsafe class WeightBinder
     /// <summary>Tensors in use, for reading ahead.</summary>
     public IReadOnlyCollection<string> BoundTensors => _bound;
 
+    /// <summary>Single matrices that were asked for, by first name.</summary>
+    public Dictionary<string, (TensorName Name, WeightMatrix Matrix)> Single { get; } =
+        new(StringComparer.Ordinal);
+
     /// <summary>Whether one of the names is there: as a plain matrix, as MXFP4 blocks or as codebook
     /// matrices.</summary>
     public bool Has(TensorName name) => Resolve(name) is not null;
@@ -46,12 +50,13 @@ internal sealed unsafe class WeightBinder
     /// <exception cref="MoeFormatException">It is missing or has another shape or type.</exception>
     public WeightMatrix Matrix(TensorName name, int rows, int columns)
     {
-        if (StackOrNull(name, 1, rows, columns) is { } stack)
-            return stack[0];
-
         string present = Present(name);
-        return _checkpoint.Matrix(
-            Bound(present), rows, columns, _quantization.BlockRows, _quantization.BlockColumns);
+        WeightMatrix matrix = StackOrNull(name, 1, rows, columns) is { } stack
+            ? stack[0]
+            : _checkpoint.Matrix(
+                Bound(present), rows, columns, _quantization.BlockRows, _quantization.BlockColumns);
+        Single[name.First] = (name, matrix);
+        return matrix;
     }
 
     /// <summary>Whether there are codebook matrices of that name.</summary>

@@ -27,6 +27,11 @@ internal static unsafe class CodebookTensors
     /// <summary>Whether a checkpoint has a stack of that name.</summary>
     public static bool Contains(Checkpoint checkpoint, string name) => checkpoint.Contains(name + HeaderSuffix);
 
+    /// <summary>Names of all stacks of a checkpoint.</summary>
+    public static IEnumerable<string> StacksOf(Checkpoint checkpoint) => checkpoint.Names
+        .Where(name => name.EndsWith(HeaderSuffix, StringComparison.Ordinal))
+        .Select(name => name[..^HeaderSuffix.Length]).Order(StringComparer.Ordinal);
+
     /// <summary>Declares the tensors of a stack.</summary>
     /// <param name="writer">The file.</param>
     /// <param name="name">Name of the stack.</param>

@@ -1,0 +1,56 @@
+using MoeKernels.Models.Description;
+using MoeKernels.Packed;
+
+namespace MoeKernels.Compression;
+
+/// <summary>Codes single matrices: attention, shared experts, dense networks, embedding and head.</summary>
+/// <param name="bits">Most bits per weight of the codes.</param>
+/// <param name="threads">Matrices at a time.</param>
+/// <param name="cancellation">Stops between matrices.</param>
+internal sealed unsafe class LinearCoder(double bits, int threads, CancellationToken cancellation)
+{
+    /// <summary>Below this many rows a matrix is mostly padding and worth little: gates and the like.</summary>
+    private const int FewestRows = 64;
+
+    private readonly CodeOption _option =
+        CodeOption.All.LastOrDefault(option => option.CodeBits <= bits, CodeOption.All[0]);
+
+    /// <summary>Whether a matrix is worth coding.</summary>
+    public static bool Takes(in WeightMatrix w) => w.Rows >= FewestRows && w.Columns >= FewestRows;
+
+    /// <summary>Codes matrices.</summary>
+    /// <param name="matrices">Matrices by name.</param>
+    /// <param name="moments">Moments of their inputs; those that were not multiplied as a whole are left
+    /// alone.</param>
+    /// <param name="stacks">Receives the stacks; the caller disposes them.</param>
+    public void Code(
+        IReadOnlyDictionary<string, WeightMatrix> matrices, InputMoments moments,
+        Dictionary<string, CodebookStack> stacks)
+    {
+        var parallelism = new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellation };
+        Parallel.ForEach(matrices.Where(pair => moments.Of(pair.Value) != null), parallelism, pair =>
+        {
+            CodebookStack stack = Code(pair.Value, moments.Of(pair.Value));
+            lock (stacks)
+                stacks.Add(pair.Key, stack);
+        });
+    }
+
+    /// <summary>Codes a matrix; the caller disposes the stack.</summary>
+    /// <param name="w">The matrix.</param>
+    /// <param name="moments">Moments of its inputs, the upper triangle; null for rounding.</param>
+    public CodebookStack Code(in WeightMatrix w, float* moments)
+    {
+        using Scratch scratch = new();
+        MatrixProblem problem = new()
+        {
+            Target = ExpertProblems.Widen(w, scratch), Moments = moments, Rows = w.Rows, Columns = w.Columns,
+        };
+        var options = new CodebookOptions(_option.Dimension, _option.Stages);
+        float[] scales = NetworkCompressor.InputScales([problem], options);
+        CodebookGroup group = CodebookGroup.Train([problem], scales, options, 1, scratch, cancellation);
+        using DampedFactor factor = group.Factor(problem, scratch);
+        group.Quantize(0, problem, factor, scratch);
+        return group.ToStack();
+    }
+}
