@@ -32,7 +32,8 @@ internal sealed unsafe class NetworkProbe : IDisposable
                 _inputs[i] = worker.Inputs(expert, _inputMemory[i]);
                 using Scratch.Frame frame = worker.Scratch.Begin();
                 float* gate = _dense.Gate == null ? null : ExpertProblems.Widen(_dense.Gate[expert], worker.Scratch);
-                _downs[i] = worker.Down(expert, gate, ExpertProblems.Widen(_dense.Up[expert], worker.Scratch), _downMemory[i]);
+                float* up = ExpertProblems.Widen(_dense.Up[expert], worker.Scratch);
+                _downs[i] = worker.Down(expert, gate, up, _downMemory[i]);
                 return worker;
             }, worker => worker.Dispose());
     }
@@ -40,8 +41,9 @@ internal sealed unsafe class NetworkProbe : IDisposable
     /// <summary>Codes a cell's sampled experts.</summary>
     /// <param name="cell">Cell.</param>
     /// <param name="option">How.</param>
+    /// <param name="most">Experts to code at most.</param>
     /// <param name="decode">Whether the coded matrices are wanted, and not their error alone.</param>
-    public ProbedCell Code(Cell cell, CodeOption option, bool decode)
+    public ProbedCell Code(Cell cell, CodeOption option, int most, bool decode)
     {
         MatrixProblem[] problems = cell.Kind switch
         {
@@ -49,6 +51,7 @@ internal sealed unsafe class NetworkProbe : IDisposable
             Cell.Up => Array.ConvertAll(_inputs, pair => pair.Up),
             _ => _downs,
         };
+        problems = problems[..Math.Min(most, problems.Length)];
         var settings = new CodebookOptions(option.Dimension, option.Stages) { Rounds = 1 };
         float[] scales = NetworkCompressor.InputScales(problems, settings);
         CodebookGroup group;

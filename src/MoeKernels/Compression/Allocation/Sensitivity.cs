@@ -16,8 +16,15 @@ internal sealed class Sensitivity(
     SublayerSource source, WindowRunner runner, DivergenceMeter meter, EncodedWindows? encoded, int threads,
     CancellationToken cancellation)
 {
+    /// <summary>Experts whose error stands for that of all.</summary>
+    private const int ErrorExperts = 8;
+
     /// <summary>Option that <see cref="AllocationMode.Fast"/> measures.</summary>
-    private static readonly int Probe = CodeOption.All.ToList().IndexOf(new CodeOption(10, 1));
+    private static readonly int Probe = IndexOf(new CodeOption(10, 1));
+
+    /// <summary>Options whose error is measured; between them its logarithm follows the bits.</summary>
+    private static readonly int[] Knots =
+        [IndexOf(new(16, 1)), Probe, IndexOf(new(6, 1)), IndexOf(new(8, 2)), IndexOf(new(6, 3))];
 
     /// <summary>Whether every option is measured rather than one.</summary>
     public required bool Full { get; init; }
@@ -73,23 +80,42 @@ internal sealed class Sensitivity(
         foreach (Cell cell in StackWalk.Cells(moe, block))
         {
             double[] losses = new double[CodeOption.All.Count];
-            double[] errors = new double[losses.Length];
-            double measured = 0;
             for (int option = 0; option < losses.Length; option++)
             {
-                bool measure = Full || option == Probe;
-                using ProbedCell coded = probe.Code(cell, CodeOption.All[option], measure);
-                errors[option] = coded.RelativeError;
-                if (measure)
-                    losses[option] = Measure(sublayer, cell, layer, coded, tokens);
-                measured = option == Probe ? losses[option] : measured;
+                if (!Full && option != Probe)
+                    continue;
+                using ProbedCell coded = probe.Code(cell, CodeOption.All[option], int.MaxValue, decode: true);
+                losses[option] = Measure(sublayer, cell, layer, coded, tokens);
             }
 
-            for (int option = 0; !Full && option < losses.Length; option++)
-                losses[option] = measured * errors[option] / errors[Probe];
-            yield return new CellCurve(cell, losses);
+            yield return new CellCurve(cell, Full ? losses : Scaled(losses[Probe], probe, cell));
         }
     }
+
+    /// <summary>The loss that was measured, scaled to all options by the layer's error.</summary>
+    private static double[] Scaled(double measured, NetworkProbe probe, Cell cell)
+    {
+        double[] errors = Array.ConvertAll(Knots, knot =>
+        {
+            using ProbedCell coded = probe.Code(cell, CodeOption.All[knot], ErrorExperts, decode: false);
+            return Math.Log(Math.Max(coded.RelativeError, 1e-12));
+        });
+        double probed = errors[Array.IndexOf(Knots, Probe)];
+        return [.. CodeOption.All.Select(
+            option => measured * Math.Exp(Interpolate(option.CodeBits, errors) - probed))];
+    }
+
+    private static double Interpolate(double bits, double[] errors)
+    {
+        int right = 1;
+        while (right < Knots.Length - 1 && CodeOption.All[Knots[right]].CodeBits < bits)
+            right++;
+        double from = CodeOption.All[Knots[right - 1]].CodeBits, to = CodeOption.All[Knots[right]].CodeBits;
+        double share = (bits - from) / (to - from);
+        return errors[right - 1] + (share * (errors[right] - errors[right - 1]));
+    }
+
+    private static int IndexOf(CodeOption option) => CodeOption.All.ToList().IndexOf(option);
 
     /// <summary>Divergence with the coded experts of a cell, scaled up to all of its experts.</summary>
     private double Measure(SublayerSpec sublayer, Cell cell, RoutedLayer layer, ProbedCell coded, ExpertTokens tokens)
