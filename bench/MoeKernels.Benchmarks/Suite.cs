@@ -23,6 +23,8 @@ internal sealed record Suite(string Name, string Summary, Action<BenchmarkRun, B
         new(LlamaCppBenchmark.Name, "experts of a layer beside llama.cpp's mixture-of-experts product", (run, _) =>
             LlamaCppBenchmark.Run(run)),
         new(WholeModelBenchmark.Name, "a generated model from load to decode", WholeModelBenchmark.Run),
+        new(CompressedComparison.Name, "a compressed model beside bf16 and llama.cpp", (run, options) =>
+            new CompressedComparison(run, options).Run()),
         new(KernelBenchmarks.Name, "single kernels with BenchmarkDotNet", (run, _) => KernelBenchmarks.Run(run)),
     ];
 }

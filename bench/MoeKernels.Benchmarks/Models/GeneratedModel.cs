@@ -11,13 +11,13 @@ namespace MoeKernels.Benchmarks.Models;
 internal sealed record GeneratedModel(int Layers, int Vocabulary = 151_936)
 {
     // Qwen3-30B-A3B.
-    private const int Hidden = 2048;
-    private const int Heads = 32;
-    private const int KeyValueHeads = 4;
-    private const int HeadDim = 128;
-    private const int Experts = 128;
-    private const int ExpertsPerToken = 8;
-    private const int Intermediate = 768;
+    public const int Hidden = 2048;
+    public const int Heads = 32;
+    public const int KeyValueHeads = 4;
+    public const int HeadDim = 128;
+    public const int Experts = 128;
+    public const int ExpertsPerToken = 8;
+    public const int Intermediate = 768;
     private const int ChunkElements = 1 << 20;
 
     /// <summary>Writes the folder unless it is there, and returns its path.</summary>
@@ -38,7 +38,8 @@ internal sealed record GeneratedModel(int Layers, int Vocabulary = 151_936)
         return folder;
     }
 
-    private string Config() => string.Create(CultureInfo.InvariantCulture, $$"""
+    /// <summary>The folder's config.json.</summary>
+    public string Config() => string.Create(CultureInfo.InvariantCulture, $$"""
         {
           "model_type": "qwen3_moe", "architectures": ["Qwen3MoeForCausalLM"], "hidden_size": {{Hidden}},
           "num_hidden_layers": {{Layers}}, "num_attention_heads": {{Heads}}, "num_key_value_heads": {{KeyValueHeads}},
@@ -81,14 +82,16 @@ internal sealed record GeneratedModel(int Layers, int Vocabulary = 151_936)
         }
     }
 
-    private static void Ones(SafetensorsWriter writer, string name, int length)
+    /// <summary>Declares a bf16 vector of ones.</summary>
+    public static void Ones(SafetensorsWriter writer, string name, int length)
     {
         ushort[] ones = new ushort[length];
         Array.Fill(ones, (ushort)0x3F80);
         writer.Add<ushort>(name, ElementType.BF16, [length], ones);
     }
 
-    private static void Matrix(SafetensorsWriter writer, string name, int rows, int columns) =>
+    /// <summary>Declares a bf16 matrix of random numbers.</summary>
+    public static void Matrix(SafetensorsWriter writer, string name, int rows, int columns) =>
         writer.Add(name, ElementType.BF16, [rows, columns], stream => WriteRandom(stream, name, (long)rows * columns));
 
     /// <summary>Uniform numbers with the variance that keeps activations near one: ± sqrt(3 / hidden).</summary>

@@ -101,7 +101,8 @@ internal static unsafe partial class Ggml
     private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? searchPath) =>
         name is Base or Cpu ? NativeLibrary.Load(PathOf(name)) : nint.Zero;
 
-    private static string PathOf(string name)
+    /// <summary>Where a native library of the package is.</summary>
+    public static string PathOf(string name)
     {
         string file = OperatingSystem.IsWindows() ? $"{name}.dll"
             : OperatingSystem.IsMacOS() ? $"lib{name}.dylib"
