@@ -98,7 +98,8 @@ internal sealed record CompressedModel(int Layers, int Vocabulary, bool HasConte
     {
         if (!HasContent)
         {
-            stream.Seek(bytes, SeekOrigin.Current);
+            stream.Seek(bytes - 1, SeekOrigin.Current);
+            stream.WriteByte(0);
             return;
         }
 

@@ -108,16 +108,19 @@ internal static unsafe class Unpack
         in WeightMatrix w, int row, int column, int count, float* destination, nint groupStride)
         where T : struct, IVec16<T>
     {
-        float* values = stackalloc float[16];
-        for (int i = 0; i < count; i += 16, destination += groupStride)
+        const int Window = 512;
+        float* values = stackalloc float[Window];
+        for (int i = 0; i < count; i += Window)
         {
-            int valid = Math.Min(count - i, 16);
-            new Span<float>(values, 16).Clear();
+            int valid = Math.Min(count - i, Window);
+            int padded = (valid + 15) & ~15;
             if (w.Format == WeightFormat.Codebook)
                 CodebookRow.Unpack(w, row, column + i, valid, values);
             else
                 TernaryTileRow.Unpack(w, row, column + i, valid, values);
-            T.Store(T.Load(values), destination);
+            new Span<float>(values + valid, padded - valid).Clear();
+            for (int group = 0; group < padded; group += 16, destination += groupStride)
+                T.Store(T.Load(values + group), destination);
         }
     }
 
