@@ -42,6 +42,7 @@ internal static class MoeCommandLine
             PlanCommand.Create(),
             DoctorCommand.Create(),
             CompressCommand.Create(),
+            ConvertCommand.Create(),
             EvalCommand.Create(),
             BenchCommand.Create(),
             TokenizeCommand.Create(),

@@ -27,6 +27,12 @@ public sealed record MoeLoadOptions
     /// <summary>Precision of the rotary frequencies.</summary>
     public RotaryPrecision Rotary { get; init; }
 
+    /// <summary>
+    /// Whether QMoE's ternary matrices are unpacked to bf16: sixteen times their memory, and slower. By default they
+    /// run as packed tiles, whose kernels round activations to 8 bits. For comparing with dense models.
+    /// </summary>
+    public bool ExactTernary { get; init; }
+
     /// <summary>Whether all weights are read before loading returns. Otherwise the operating system reads them when
     /// they are first used: loading is instant and the first tokens are slow.</summary>
     public bool ReadAhead { get; init; } = true;

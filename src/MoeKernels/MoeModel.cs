@@ -58,7 +58,7 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     public ChatTemplate? ChatTemplate => _chatTemplate.Value;
 
     /// <summary>Loads a model folder.</summary>
-    /// <param name="path">Folder with <c>config.json</c> and safetensors files.</param>
+    /// <param name="path">Folder with <c>config.json</c> and safetensors files, or one of QMoE's authors.</param>
     /// <param name="options">Context length, threads.</param>
     /// <param name="progress">Told the bytes read.</param>
     /// <param name="cancellationToken">Checked every 64 MiB and between layers; nothing stays behind.</param>
@@ -90,7 +90,7 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     public static ModelInfo Inspect(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
-        using var folder = ModelFolder.Open(path);
+        using var folder = QmoeFolder.OpenModel(path);
         return ModelInspector.Inspect(folder, FamilyRegistry.Describe(folder.Config));
     }
 
@@ -107,7 +107,7 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(sessions, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(sessions, MaxPlannedSessions);
         options ??= new MoeLoadOptions();
-        using var folder = ModelFolder.Open(path);
+        using var folder = QmoeFolder.OpenModel(path);
         var description = FamilyRegistry.Describe(folder.Config);
         var info = ModelInspector.Inspect(folder, description);
         int threads = options.Threads > 0 ? options.Threads : WorkerPool.DefaultThreads;
@@ -214,7 +214,9 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     private static async Task<MoeModel> LoadCoreAsync(
         string path, MoeLoadOptions options, IProgress<LoadProgress>? progress, CancellationToken cancellationToken)
     {
-        var folder = ModelFolder.Open(path);
+        if (QmoeFolder.IsCheckpoint(path))
+            Packed.QmoeFiles.Verify(path, cancellationToken);
+        var folder = QmoeFolder.OpenModel(path);
         ModelParts parts;
         int contextLength;
         string kernels;
@@ -236,8 +238,8 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         try
         {
             var transformer = await ModelLoader.LoadAsync(
-                folder, options.ReadAhead, progress, options.Rotary == RotaryPrecision.BFloat16, cancellationToken)
-                .ConfigureAwait(false);
+                folder, options.ReadAhead, progress, options.Rotary == RotaryPrecision.BFloat16,
+                options.ExactTernary, cancellationToken).ConfigureAwait(false);
             return new MoeModel(transformer, pool, parts, kernels, contextLength);
         }
         catch

@@ -68,6 +68,23 @@ public sealed partial class Checkpoint : IDisposable
     /// <exception cref="MoeFormatException">It is missing or not valid.</exception>
     internal static Checkpoint OpenFile(string path) => new(path, [SafetensorsFile.Open(path)]);
 
+    /// <summary>Takes open files over; they are closed also when two of them hold a tensor of the same
+    /// name.</summary>
+    /// <exception cref="MoeFormatException">A tensor is in two files.</exception>
+    internal static Checkpoint Of(string folder, IReadOnlyList<SafetensorsFile> files)
+    {
+        try
+        {
+            return new Checkpoint(folder, [.. files]);
+        }
+        catch
+        {
+            foreach (SafetensorsFile file in files)
+                file.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Whether the checkpoint has a tensor of that name.</summary>
     /// <exception cref="ObjectDisposedException">The checkpoint was disposed.</exception>
     public bool Contains(string name) => TryGet(name, out _);

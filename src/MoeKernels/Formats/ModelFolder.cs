@@ -27,14 +27,16 @@ internal sealed class ModelFolder : IDisposable
     internal Checkpoint Checkpoint { get; }
 
     /// <summary>Opens a folder; weights are mapped, not read.</summary>
+    /// <param name="path">Path of the folder.</param>
+    /// <param name="openWeights">Opens its weights; null for safetensors.</param>
     /// <exception cref="MoeFormatException">The folder or a file is missing or not valid.</exception>
     /// <exception cref="MoeUnsupportedException">The folder or path holds a model in another format.</exception>
-    internal static ModelFolder Open(string path)
+    internal static ModelFolder Open(string path, Func<string, Checkpoint>? openWeights = null)
     {
         ConfigReader config = OpenConfig(path);
         string generation = System.IO.Path.Combine(path, GenerationFile);
         ConfigReader? generationConfig = File.Exists(generation) ? ConfigReader.Open(generation) : null;
-        return new ModelFolder(path, config, generationConfig, Checkpoint.Open(path));
+        return new ModelFolder(path, config, generationConfig, (openWeights ?? Checkpoint.Open)(path));
     }
 
     /// <summary>Reads only the configuration, for planning without weights.</summary>

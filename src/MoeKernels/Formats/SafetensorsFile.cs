@@ -28,6 +28,22 @@ public sealed class SafetensorsFile : IDisposable
         Metadata = header.Metadata;
     }
 
+    private unsafe SafetensorsFile(
+        string path, long length, SafeMemoryMappedViewHandle view, IReadOnlyDictionary<string, TensorInfo> tensors)
+    {
+        Path = path;
+        ByteLength = length;
+        _lifetime = new Lifetime(this, view.Dispose);
+        _start = (byte*)view.DangerousGetHandle();
+        Tensors = tensors;
+        Metadata = new Dictionary<string, string>();
+        foreach (TensorInfo tensor in tensors.Values)
+        {
+            if (tensor.Offset < 0 || tensor.Offset > length - tensor.ByteLength)
+                throw new MoeFormatException(path, Shown.Short(tensor.Name), "the tensor is not inside the file");
+        }
+    }
+
     /// <summary>Path as it was given.</summary>
     public string Path { get; }
 
@@ -51,6 +67,25 @@ public sealed class SafetensorsFile : IDisposable
         try
         {
             return new SafetensorsFile(path, length, view);
+        }
+        catch
+        {
+            view.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Maps a file of another format, whose tensors lie in it as safetensors have them.</summary>
+    /// <param name="path">Path of the file.</param>
+    /// <param name="tensors">Tensors by name, with their places in the file.</param>
+    /// <exception cref="MoeFormatException">The file is missing or unreadable, or a tensor is not inside
+    /// it.</exception>
+    internal static SafetensorsFile OpenForeign(string path, IReadOnlyDictionary<string, TensorInfo> tensors)
+    {
+        SafeMemoryMappedViewHandle view = Map(path, out long length);
+        try
+        {
+            return new SafetensorsFile(path, length, view, tensors);
         }
         catch
         {

@@ -34,7 +34,7 @@ internal static class MemoryPlanner
         {
             ExpertBytes = experts - transposed,
             OtherWeightBytes = info.Bytes - experts,
-            CopiedBytes = WidenedBytes(info) + transposed,
+            CopiedBytes = WidenedBytes(info) + transposed + TernarySizes.TileBytes(info, model),
             StateBytes = state * sessions,
             WorkspaceBytes = workspace * sessions,
             RuntimeBytes = RuntimeBytes + TokenizerBytes(info) + RotaryBytes(model, contextLength),
@@ -63,7 +63,7 @@ internal static class MemoryPlanner
 
     /// <summary>Vectors become fp32 copies, and so do the biases of fused experts.</summary>
     private static long WidenedBytes(ModelInfo info) => info.Tensors
-        .Where(tensor => tensor.Role != WeightRole.Unused && (tensor.Shape.Count == 1
+        .Where(tensor => tensor.Role != WeightRole.Unused && !TernarySizes.IsPart(tensor) && (tensor.Shape.Count == 1
             || (tensor.Role == WeightRole.RoutedExperts && tensor.Name.EndsWith("_bias", StringComparison.Ordinal))))
         .Sum(tensor => tensor.Shape.Aggregate(1L, (product, extent) => product * extent) * sizeof(float));
 

@@ -32,7 +32,10 @@ internal static class ModelInspector
             Experts = moe.Select(layer => layer.Router.Experts).DefaultIfEmpty().Max(),
             ExpertsPerToken = moe.Select(layer => layer.Router.TopK).DefaultIfEmpty().Max(),
             Routers = [.. moe.Select(layer => $"{layer.TraceModule}: {Describe(layer.Router)}")],
-            Parts = [.. Enum.GetValues<WeightRole>().Select(role => Part(role, tensors)).Where(part => part.Bytes > 0)],
+            Parts =
+            [
+                .. Enum.GetValues<WeightRole>().Select(role => Part(role, tensors, moe)).Where(part => part.Bytes > 0),
+            ],
             Tensors = tensors,
             Files = checkpoint.Files,
         };
@@ -45,10 +48,13 @@ internal static class ModelInspector
         from sublayer in block.Sublayers
         select sublayer.Layer;
 
-    private static ModelPart Part(WeightRole role, TensorSummary[] tensors)
+    private static ModelPart Part(WeightRole role, TensorSummary[] tensors, MoeSpec[] moe)
     {
         var own = tensors.Where(tensor => tensor.Role == role);
-        return new ModelPart(role, own.Sum(Parameters), own.Sum(tensor => tensor.Bytes));
+        return new ModelPart(
+            role,
+            own.Sum(tensor => TernarySizes.IsPart(tensor) ? TernarySizes.Parameters(tensor, moe) : Parameters(tensor)),
+            own.Sum(tensor => tensor.Bytes));
     }
 
     /// <summary>Numbers of the trained model in a tensor: two per byte of MXFP4 blocks, none in scales.</summary>

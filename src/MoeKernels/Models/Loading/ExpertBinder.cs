@@ -6,8 +6,9 @@ namespace MoeKernels.Models.Loading;
 
 /// <summary>Binds routed experts from any layout: one tensor per expert and matrix (A), fused with inputs before
 /// outputs (B, released by Llama-4 and GPT-OSS), fused with outputs before inputs (C, saved by transformers 5), or
-/// MXFP4 blocks, or codebook matrices.</summary>
-/// <remarks>A and C are views. B is transposed once into owned memory, in its stored width.</remarks>
+/// MXFP4 blocks, codebook matrices or QMoE's codewords.</summary>
+/// <remarks>A and C are views. B is transposed once into owned memory, in its stored width; codewords become
+/// tiles.</remarks>
 internal sealed unsafe class ExpertBinder
 {
     private readonly WeightBinder _binder;
@@ -51,10 +52,10 @@ internal sealed unsafe class ExpertBinder
         if (_binder.StackOrNull(_spec.Stack(name), _experts, rows, columns) is { } stack)
             return _binder.Memory.Keep<WeightMatrix>(stack, name);
 
-        var views = new WeightMatrix[_experts];
-        for (int e = 0; e < _experts; e++)
-            views[e] = _binder.Matrix(InExpert(e, name).With(".weight"), rows, columns);
-
+        TensorName[] names = [.. Enumerable.Range(0, _experts).Select(e => InExpert(e, name).With(".weight"))];
+        WeightMatrix[] views = _binder.Ternary.Has(names[0])
+            ? _binder.Ternary.Convert(names, rows, columns)
+            : Array.ConvertAll(names, weight => _binder.Matrix(weight, rows, columns));
         return _binder.Memory.Keep<WeightMatrix>(views, name);
     }
 

@@ -14,6 +14,7 @@ internal static class ModelLoader
     /// <param name="prefetch">Read all weights now rather than when a layer first touches them.</param>
     /// <param name="progress">Told the bytes read, when weights are read ahead.</param>
     /// <param name="roundRotaryToBFloat16">See <see cref="RopeSpec.RoundToBFloat16"/>.</param>
+    /// <param name="exactTernary">Whether ternary matrices become dense ones.</param>
     /// <param name="cancellation">Stops between layers and between pieces of a file.</param>
     /// <exception cref="MoeFormatException">A file, key or tensor is missing or wrong.</exception>
     /// <exception cref="MoeUnsupportedException">The model needs something this library does not do.</exception>
@@ -23,13 +24,14 @@ internal static class ModelLoader
         bool prefetch = true,
         IProgress<LoadProgress>? progress = null,
         bool roundRotaryToBFloat16 = false,
+        bool exactTernary = false,
         CancellationToken cancellation = default)
     {
         var memory = new ModelMemory(folder);
         try
         {
             ModelDescription description = FamilyRegistry.Describe(folder.Config);
-            var binder = new WeightBinder(folder.Checkpoint, folder.Config, memory);
+            var binder = new WeightBinder(folder.Checkpoint, folder.Config, memory, exactTernary: exactTernary);
             TransformerParts parts = Bind(binder, description, roundRotaryToBFloat16, cancellation);
             if (prefetch)
             {

@@ -45,6 +45,15 @@ internal sealed unsafe class ModelMemory : IDisposable
         return resource;
     }
 
+    /// <summary>Disposes a copy of weights together with the model.</summary>
+    /// <param name="copy">What holds it.</param>
+    /// <param name="bytes">Bytes it takes.</param>
+    public void OwnCopy(IDisposable copy, long bytes)
+    {
+        Own(copy);
+        CopiedBytes += bytes;
+    }
+
     /// <summary>Keeps everything until the returned lease is disposed; allocates nothing.</summary>
     /// <exception cref="ObjectDisposedException">The model was disposed.</exception>
     public Lifetime.Lease Acquire() => _lifetime.Acquire();

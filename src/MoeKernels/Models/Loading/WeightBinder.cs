@@ -21,19 +21,24 @@ internal sealed unsafe class WeightBinder
     /// <param name="memory">Owner of the copies.</param>
     /// <param name="replaced">Matrices that take the place of the checkpoint's, by the name of their stack; their
     /// memory is the caller's.</param>
+    /// <param name="exactTernary">Whether ternary matrices become dense ones.</param>
     /// <exception cref="MoeUnsupportedException">The weights are quantised by an unknown method.</exception>
     public WeightBinder(
         Checkpoint checkpoint, ConfigReader config, ModelMemory memory,
-        IReadOnlyDictionary<string, WeightMatrix[]>? replaced = null)
+        IReadOnlyDictionary<string, WeightMatrix[]>? replaced = null, bool exactTernary = false)
     {
         _checkpoint = checkpoint;
         _replaced = replaced;
         Memory = memory;
+        Ternary = new TernaryBinder(checkpoint, memory, exactTernary);
         _quantization = StoredQuantization.Read(config);
     }
 
     /// <summary>Owner of what is copied.</summary>
     public ModelMemory Memory { get; }
+
+    /// <summary>Matrices in QMoE's codewords.</summary>
+    public TernaryBinder Ternary { get; }
 
     /// <summary>Tensors in use, for reading ahead.</summary>
     public IReadOnlyCollection<string> BoundTensors => _bound;
@@ -50,6 +55,9 @@ internal sealed unsafe class WeightBinder
     /// <exception cref="MoeFormatException">It is missing or has another shape or type.</exception>
     public WeightMatrix Matrix(TensorName name, int rows, int columns)
     {
+        if (Ternary.Has(name))
+            return Ternary.Convert([name], rows, columns)[0];
+
         string present = Present(name);
         WeightMatrix matrix = StackOrNull(name, 1, rows, columns) is { } stack
             ? stack[0]

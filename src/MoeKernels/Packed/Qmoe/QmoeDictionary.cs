@@ -31,7 +31,8 @@ internal sealed class QmoeDictionary
     /// <summary>The probability of a zero that the authors fixed for all models.</summary>
     private const double ZeroProbability = .885;
 
-    private const string WordsHash = "c09862c453fe122634070a475357ff81a679aff65829d84a56f806c02a54ed45";
+    /// <summary>SHA-256 of <see cref="Words"/>, by which files name the dictionary.</summary>
+    internal const string WordsHash = "c09862c453fe122634070a475357ff81a679aff65829d84a56f806c02a54ed45";
 
     private static readonly Lazy<QmoeDictionary> Instance = new(() => new QmoeDictionary());
 

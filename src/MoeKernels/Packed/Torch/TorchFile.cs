@@ -100,6 +100,21 @@ internal sealed class TorchFile : IDisposable
         return MemoryMarshal.Cast<byte, T>(ReadBytes(name).Span).ToArray();
     }
 
+    /// <summary>First byte of a tensor in the file; its checksum is not verified.</summary>
+    /// <exception cref="MoeFormatException">There is no such tensor, or its record is damaged.</exception>
+    internal long DataOffset(string name)
+    {
+        TorchTensor tensor = Find(name);
+        try
+        {
+            return _directory.FindData(StorageRecord(name, tensor)) + (tensor.Offset * tensor.Type.Bits() / 8);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            throw Unreadable(Path, e);
+        }
+    }
+
     /// <summary>Reads the bytes of a tensor, little-endian.</summary>
     /// <exception cref="MoeFormatException">There is no such tensor, or its record is damaged.</exception>
     /// <exception cref="MoeUnsupportedException">The tensor has 2 GiB or more.</exception>
@@ -108,17 +123,23 @@ internal sealed class TorchFile : IDisposable
     {
         TorchTensor tensor = Find(name);
         int width = tensor.Type.Bits() / 8;
-        ZipRecord record = Record($"data/{tensor.Key}");
-        if (record.Length != tensor.StorageCount * width)
-            throw Error(name, $"{record.Length} bytes do not hold {tensor.StorageCount} elements of {width} bytes");
 
         // The storage is read whole, so that its checksum counts; sizes are those of the file by now.
-        byte[] storage = ReadRecord(record);
+        byte[] storage = ReadRecord(StorageRecord(name, tensor));
         return storage.AsMemory((int)(tensor.Offset * width), (int)(tensor.Count * width));
     }
 
     /// <summary>Closes the file.</summary>
     public void Dispose() => _handle.Dispose();
+
+    private ZipRecord StorageRecord(string name, TorchTensor tensor)
+    {
+        int width = tensor.Type.Bits() / 8;
+        ZipRecord record = Record($"data/{tensor.Key}");
+        return record.Length == tensor.StorageCount * width
+            ? record
+            : throw Error(name, $"{record.Length} bytes do not hold {tensor.StorageCount} elements of {width} bytes");
+    }
 
     private TorchTensor Find(string name) =>
         Tensors.TryGetValue(name, out TorchTensor? tensor)
