@@ -95,6 +95,62 @@ public unsafe class CodebookQuantizerTests
     }
 
     [Fact]
+    public void Quantize_WhiteWeightsAtOneBit_LiesBetweenTheShannonBoundAndAScalarSign()
+    {
+        using Scratch scratch = new();
+        using NativeMatrix w = NativeMatrix.Normal(256, 256, 21), h = new(256, 256);
+        h.Fill((i, j) => i == j ? 1 : 0);
+        TrainedCodebook trained = Train(w, h, new(8, 1), scratch);
+        using DampedFactor factor = DampedFactor.Create(null, 256, trained.InputScales, 0.1f, scratch, 8);
+        QuantizedMatrix matrix = CodebookQuantizer.Quantize(w.Data, 256, factor, trained, scratch);
+
+        // Mean square error e costs e / (1 - e) once the row gain is restored: 1/4 at the bound, 1 - 2/π for a sign.
+        Assert.InRange(matrix.Error / matrix.Energy, 0.25 / 0.75, (1 - (2 / Math.PI)) / (2 / Math.PI));
+    }
+
+    [Fact]
+    public void Quantize_MoreBeams_LoseLess()
+    {
+        using Scratch scratch = new();
+        using NativeMatrix w = NativeMatrix.Normal(128, 256, 22), h = NativeMatrix.Moments(256, 23);
+        TrainedCodebook trained = Train(w, h, new(8, 1), scratch);
+        using DampedFactor factor = DampedFactor.Create(h.Data, 256, trained.InputScales, 0.1f, scratch, 8);
+        double[] errors = [.. new[] { 1, 2, 4 }.Select(
+            beams => CodebookQuantizer.Quantize(w.Data, 128, factor, trained, scratch, beams).Error)];
+        Assert.True(errors[1] < 0.99 * errors[0] && errors[2] < 0.99 * errors[1], string.Join(' ', errors));
+    }
+
+    [Theory]
+    [InlineData(64, 8)]
+    [InlineData(50, 16)]
+    [InlineData(7, 16)]
+    public void Factor_Groups_AreOrderedByTheirDiagonal(int columns, int size)
+    {
+        using Scratch scratch = new();
+        using NativeMatrix h = NativeMatrix.Moments(columns, 6);
+        float[] scales = [.. Enumerable.Range(0, columns).Select(k => 1 + (k % 3 * 0.5f))];
+        using DampedFactor factor = DampedFactor.Create(h.Data, columns, scales, 0.1f, scratch, size);
+        double[] sums = [.. factor.Order.ToArray().Take(columns / size).Select(group => Enumerable.Range(0, size).Sum(
+            k => (double)h[(group * size) + k, (group * size) + k] * Math.Pow(scales[(group * size) + k], 2)))];
+        Assert.Equal(sums.OrderDescending(), sums);
+        if (columns % size != 0)
+            Assert.Equal(columns / size, factor.Order[^1]);
+
+        int[] column = [.. factor.Order.ToArray().SelectMany(
+            group => Enumerable.Range(group * size, Math.Min(size, columns - (group * size))))];
+        for (int i = 0; i < columns; i++)
+        {
+            for (int j = 0; j < columns; j++)
+            {
+                double product = Enumerable.Range(0, columns).Sum(
+                    k => (double)factor.Data[(i * columns) + k] * factor.Data[(j * columns) + k]);
+                double wanted = (double)h[column[i], column[j]] * scales[column[i]] * scales[column[j]];
+                Assert.Equal(wanted + (i == j ? factor.Damping : 0), product, 1e-3);
+            }
+        }
+    }
+
+    [Fact]
     public void Quantize_NotFinite_Throws()
     {
         using Scratch scratch = new();
