@@ -18,7 +18,7 @@ internal sealed record CodebookOptions(int Dimension, int Stages)
     public int InitialVectors { get; init; } = 1 << 15;
 
     /// <summary>Exponent of the inputs' mean squares in the input scales; 0 leaves inputs alone.</summary>
-    public float InputExponent { get; init; } = 0.25f;
+    public float InputExponent { get; init; } = 0.125f;
 
     /// <summary>Alternatives kept per row while the codebook is trained.</summary>
     public int TrainingBeams { get; init; } = 1;
