@@ -2,14 +2,15 @@ using System.Runtime.CompilerServices;
 
 namespace MoeKernels;
 
-/// <summary>Told the members of a tile one by one.</summary>
-internal interface ITernaryMembers
+/// <summary>Told the members of a tile, the weights that are not zero.</summary>
+internal unsafe interface ITernaryMembers
 {
-    /// <summary>A weight that is not zero.</summary>
-    /// <param name="high">1 where it has the row's second level, 0 where it has the first.</param>
+    /// <summary>One or two members of a row with the same level.</summary>
+    /// <param name="high">1 where they have the row's second level, 0 where they have the first.</param>
     /// <param name="row">Row in the band.</param>
-    /// <param name="column">Column in the tile.</param>
-    void Add(int high, int row, int column);
+    /// <param name="columns">Columns in the tile; the second byte may be read even where it is not a member.</param>
+    /// <param name="count">1 or 2.</param>
+    void Add(int high, int row, byte* columns, int count);
 }
 
 /// <summary>
@@ -101,17 +102,19 @@ internal unsafe struct TernaryTile
         where T : struct, ITernaryMembers, allows ref struct
     {
         int more = 0;
+        byte* next = codes;
         for (int i = 0; i < rows; i++)
         {
             byte row = active[i];
             int left = counts[row] - taken;
-            members.Add(high, row, *codes++);
-            if (left > 1)
-                members.Add(high, row, *codes++);
+            int count = Math.Min(left, 2);
+            members.Add(high, row, next, count);
+            next += count;
             active[more] = row;
             more += left > 2 ? 1 : 0;
         }
 
+        codes = next;
         return more;
     }
 }

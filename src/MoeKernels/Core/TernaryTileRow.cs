@@ -31,10 +31,14 @@ internal static unsafe class TernaryTileRow
         public ushort* Levels;
         public float* Destination;
 
-        public readonly void Add(int high, int row, int column)
+        public readonly void Add(int high, int row, byte* columns, int count)
         {
-            if (row == Row && (uint)(column - First) < (uint)Count)
-                Destination[column - First] = BitConverter.UInt32BitsToSingle((uint)Levels[high] << 16);
+            for (int i = 0; row == Row && i < count; i++)
+            {
+                int place = columns[i] - First;
+                if ((uint)place < (uint)Count)
+                    Destination[place] = BitConverter.UInt32BitsToSingle((uint)Levels[high] << 16);
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using MoeKernels.Packed;
 
 namespace MoeKernels.Measuring;
 
@@ -68,8 +69,21 @@ public sealed record KernelLayout(WeightLayout Weights, int Dimension = 0, int S
         WeightLayout.F16 => new RotatingMatrices(WeightFormat.F16, rows, columns, minBytes),
         WeightLayout.BF16 => new RotatingMatrices(WeightFormat.BF16, rows, columns, minBytes),
         WeightLayout.Codebook => new RotatingMatrices(new CodebookShape(rows, columns, Dimension, Stages), minBytes),
-        _ => throw new MoeUnsupportedException("benchmarks of the layout qmoe"),
+        _ => CreateTernary(rows, columns, minBytes),
     };
+
+    /// <summary>Independent weights at the 88.5 % zeros that QMoE's dictionary is made for.</summary>
+    private static RotatingMatrices CreateTernary(int rows, int columns, long minBytes)
+    {
+        const double Zeros = .885;
+        const ushort Low = 0xBF80, High = 0x3F40;
+        var random = new Random(rows ^ columns);
+        var weights = new ushort[checked(rows * columns)];
+        for (int i = 0; i < weights.Length; i++)
+            weights[i] = random.NextDouble() < Zeros ? (ushort)0 : random.Next(2) == 0 ? Low : High;
+        using TernaryTileMatrix matrix = TernaryTileMatrix.From(QmoeEncoder.Encode(weights, rows, columns));
+        return new RotatingMatrices(matrix, minBytes);
+    }
 
     private static KernelLayout ParseCodebook(string text)
     {

@@ -39,6 +39,16 @@ internal sealed unsafe class RotatingMatrices : IDisposable
         }
     }
 
+    /// <summary>Copies of one matrix of ternary tiles.</summary>
+    /// <param name="matrix">The matrix; only read here.</param>
+    /// <param name="minBytes">As above.</param>
+    public RotatingMatrices(TernaryTileMatrix matrix, long minBytes)
+        : this(matrix.ByteLength, minBytes, null)
+    {
+        for (int i = 0; i < Count; i++)
+            Views[i] = matrix.CopyTo(_memory.Pointer + (i * MatrixBytes));
+    }
+
     private RotatingMatrices(long matrixBytes, long minBytes, Codebook? codebook)
     {
         _codebook = codebook;

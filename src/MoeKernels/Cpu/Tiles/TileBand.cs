@@ -12,8 +12,8 @@ internal static unsafe class TileBand
     private const int Columns = TernaryTileShape.TileColumns;
     private const int Tokens = TileInputs.PanelTokens;
 
-    /// <summary>Most tokens that are looked up one by one rather than in panels.</summary>
-    public static int MostSingleTokens => UsesLookup ? 8 : 1;
+    /// <summary>Most tokens whose inputs are kept apart rather than in panels.</summary>
+    public static int MostSingleTokens => UsesLookup ? int.MaxValue : 1;
 
     private static bool UsesLookup => Simd.Level == SimdLevel.V512 && Tile512.IsSupported;
 
@@ -32,16 +32,17 @@ internal static unsafe class TileBand
             return sums;
         }
 
+        int first = panel * Tokens;
         int token = 0;
         for (; UsesLookup && token <= tokens - Tile512.Tokens; token += Tile512.Tokens)
-            Tile512.AddTokens(tile, inputs, token, data + (token * 2 * Rows));
+            Tile512.AddTokens(tile, inputs, first + token, data + (token * 2 * Rows));
         for (; token < tokens; token++)
         {
             float* output = data + (token * 2 * Rows);
             if (UsesLookup)
-                Tile512.Add(tile, inputs, token, output);
+                Tile512.Add(tile, inputs, first + token, output);
             else
-                AddToken(tile, inputs, token, output);
+                AddToken(tile, inputs, first + token, output);
         }
 
         return sums;
@@ -96,7 +97,8 @@ internal static unsafe class TileBand
         public int* Totals;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly void Add(int high, int row, int column) => Totals[(high * Rows) + row] += Numbers[column];
+        public readonly void Add(int high, int row, byte* columns, int count) =>
+            Totals[(high * Rows) + row] += Numbers[columns[0]] + (Numbers[columns[1] & (Columns - 1)] & (1 - count));
     }
 
     private struct Panel : ITernaryMembers
@@ -104,10 +106,13 @@ internal static unsafe class TileBand
         public short* Numbers, Totals;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly void Add(int high, int row, int column)
+        public readonly void Add(int high, int row, byte* columns, int count)
         {
             short* total = Totals + (((high * Rows) + row) * Tokens);
-            (Vector512.Load(total) + Vector512.Load(Numbers + (column * Tokens))).Store(total);
+            Vector512<short> sum = Vector512.Load(total) + Vector512.Load(Numbers + (columns[0] * Tokens));
+            if (count > 1)
+                sum += Vector512.Load(Numbers + (columns[1] * Tokens));
+            sum.Store(total);
         }
     }
 }

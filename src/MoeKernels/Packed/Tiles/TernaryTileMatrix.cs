@@ -70,6 +70,15 @@ internal sealed unsafe class TernaryTileMatrix : IDisposable
         return QmoeEncoder.Encode(weights, rows, columns);
     }
 
+    /// <summary>Copies the matrix to other memory.</summary>
+    /// <param name="target"><see cref="ByteLength"/> bytes, aligned to 64.</param>
+    /// <returns>The view of the copy.</returns>
+    public WeightMatrix CopyTo(byte* target)
+    {
+        Buffer.MemoryCopy(_memory.Pointer, target, ByteLength, ByteLength);
+        return WeightMatrix.TernaryTiles(target, Shape.Rows, Shape.Columns, (ushort*)(target + _levels));
+    }
+
     /// <summary>Frees the memory.</summary>
     public void Dispose() => _memory.Dispose();
 
@@ -108,7 +117,11 @@ internal sealed unsafe class TernaryTileMatrix : IDisposable
         public ushort* Levels;
         public int Columns, FirstRow, FirstColumn;
 
-        public readonly void Add(int high, int row, int column) =>
-            Weights[((FirstRow + row) * Columns) + FirstColumn + column] = Levels[(2 * (FirstRow + row)) + high];
+        public readonly void Add(int high, int row, byte* columns, int count)
+        {
+            int first = ((FirstRow + row) * Columns) + FirstColumn;
+            for (int i = 0; i < count; i++)
+                Weights[first + columns[i]] = Levels[(2 * (FirstRow + row)) + high];
+        }
     }
 }
