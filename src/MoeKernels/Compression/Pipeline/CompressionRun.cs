@@ -115,6 +115,13 @@ internal sealed class CompressionRun
         State.Write(_partial.StatePath);
     }
 
+    /// <summary>Chooses one option for all cells, without measuring.</summary>
+    public void Allocate(CodeOption option) => State = State with
+    {
+        Losses = Cells.Select(UniformCurve).ToDictionary(curve => curve.Cell.Stack, curve => curve.Losses),
+        Choices = Cells.ToDictionary(cell => cell.Stack, _ => option),
+    };
+
     /// <summary>The best options for a budget, by index.</summary>
     public int[] Choose(double bits) => Knapsack.Choose(Curves, (long)(bits * ExpertWeights / 8));
 
