@@ -14,8 +14,8 @@ internal unsafe interface ITernaryMembers
 }
 
 /// <summary>
-/// One tile of 64 rows and 128 columns: how many members of either level each row has, then their columns, first
-/// those of the second level.
+/// One tile of 64 rows and 128 columns: how many members of either level each row has, then their columns, those of
+/// the second level first.
 /// </summary>
 /// <remarks>
 /// Bytes: the smallest counts l₁ and l₀; 64 bytes <c>(n₁ - l₁) | (n₀ - l₀) &lt;&lt; 4</c>; the columns. Where a count

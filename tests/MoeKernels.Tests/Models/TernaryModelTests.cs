@@ -77,6 +77,37 @@ public sealed class TernaryModelTests : IDisposable
         await Assert.ThrowsAsync<MoeFormatException>(() => MoeModel.LoadAsync(_folder.Path));
     }
 
+    [Fact]
+    public async Task Load_MutatedCodewords_OnlyDocumentedErrors()
+    {
+        string folder = await FolderAsync(imported: true);
+        string path = Path.Combine(folder, "exp00.safetensors");
+        byte[] valid = File.ReadAllBytes(path);
+        int refused = 0;
+        for (int seed = 0; seed < 60; seed++)
+        {
+            var random = new Random(seed);
+            byte[] bytes = [.. valid];
+            for (int i = random.Next(1, 4); i > 0; i--)
+                bytes[random.Next(bytes.Length)] ^= (byte)(1 << random.Next(8));
+            File.WriteAllBytes(path, random.Next(5) == 0 ? bytes[..random.Next(bytes.Length)] : bytes);
+            try
+            {
+                using MoeModel model = await MoeModel.LoadAsync(folder, new MoeLoadOptions { Threads = 1 });
+            }
+            catch (Exception e) when (e is MoeFormatException or MoeUnsupportedException)
+            {
+                refused++;
+            }
+            catch (Exception e)
+            {
+                throw new InvalidOperationException($"seed {seed}", e);
+            }
+        }
+
+        Assert.InRange(refused, 20, 60);
+    }
+
     private static async Task<float[]> LogitsAsync(string folder, Golden golden, bool exact, int threads = 2)
     {
         var options = new MoeLoadOptions { ExactTernary = exact, Threads = threads };

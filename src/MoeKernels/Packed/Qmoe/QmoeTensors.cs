@@ -24,6 +24,17 @@ internal static class QmoeTensors
         .Where(name => name.EndsWith(Codes, StringComparison.Ordinal))
         .Select(name => name[..^Codes.Length]);
 
+    /// <summary>Declares the tensors of a matrix.</summary>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
+    public static void Add(SafetensorsWriter writer, string name, QmoeMatrix matrix)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        ArgumentNullException.ThrowIfNull(matrix);
+        writer.Add<ushort>(name + Codes, ElementType.U16, [matrix.Codes.Length], matrix.Codes.ToArray());
+        writer.Add(name + RowOffsets, [matrix.Rows + 1L], matrix.RowOffsets.ToArray());
+        writer.Add<ushort>(name + Levels, ElementType.BF16, [matrix.Rows, 2], matrix.Levels.ToArray());
+    }
+
     /// <summary>Reads a matrix and checks it.</summary>
     /// <param name="checkpoint">The files.</param>
     /// <param name="name">Name of the matrix, such as <c>...expert_0.wi</c>.</param>
