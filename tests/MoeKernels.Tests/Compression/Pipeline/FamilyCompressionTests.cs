@@ -15,8 +15,8 @@ namespace MoeKernels.Tests.Compression.Pipeline;
 public sealed class FamilyCompressionTests
 {
     /// <summary>A table's entries are rounded to 127 steps of the largest one in 64, inputs to 255: three matrices of a
-    /// few dozen columns give 4 to 6 % of the random models' logits, and their delta nets amplify that.</summary>
-    private const double Tolerance = 6e-2, DeltaNetTolerance = 1e-1;
+    /// few dozen columns give 3 to 6 % of the random models' logits, and their delta nets amplify that.</summary>
+    private const double Tolerance = 7e-2, DeltaNetTolerance = 0.15;
 
     public static TheoryData<string> Decoders { get; } =
         [.. DecoderReferenceTests.Folders.Select(row => row.Data).Where(name => name != "llama")];
