@@ -2,6 +2,7 @@ using MoeKernels.Models.Description;
 using MoeKernels.Models.Execution;
 using MoeKernels.Models.Layers;
 using MoeKernels.Models.Loading;
+using MoeKernels.Packed;
 
 namespace MoeKernels.Planning;
 
@@ -34,7 +35,7 @@ internal static class MemoryPlanner
         {
             ExpertBytes = experts - transposed,
             OtherWeightBytes = info.Bytes - experts,
-            CopiedBytes = WidenedBytes(info) + transposed + TernarySizes.TileBytes(info, model),
+            CopiedBytes = WidenedBytes(info) + CodebookBytes(info) + transposed + TernarySizes.TileBytes(info, model),
             StateBytes = state * sessions,
             WorkspaceBytes = workspace * sessions,
             RuntimeBytes = RuntimeBytes + TokenizerBytes(info) + RotaryBytes(model, contextLength),
@@ -63,9 +64,18 @@ internal static class MemoryPlanner
 
     /// <summary>Vectors become fp32 copies, and so do the biases of fused experts.</summary>
     private static long WidenedBytes(ModelInfo info) => info.Tensors
-        .Where(tensor => tensor.Role != WeightRole.Unused && !TernarySizes.IsPart(tensor) && (tensor.Shape.Count == 1
+        .Where(tensor => tensor.Role != WeightRole.Unused && tensor.Type != ElementType.I32)
+        .Where(tensor => !TernarySizes.IsPart(tensor) && (tensor.Shape.Count == 1
             || (tensor.Role == WeightRole.RoutedExperts && tensor.Name.EndsWith("_bias", StringComparison.Ordinal))))
         .Sum(tensor => tensor.Shape.Aggregate(1L, (product, extent) => product * extent) * sizeof(float));
+
+    /// <summary>Codebooks are few and small, but copied, in the kernels' order.</summary>
+    private static long CodebookBytes(ModelInfo info)
+    {
+        var names = info.Tensors.Select(tensor => tensor.Name).ToHashSet(StringComparer.Ordinal);
+        return info.Coded.Where(stack => stack.Role != WeightRole.Unused).Sum(stack => CodedTensors.CopiedBytes(
+            stack, names.Contains(stack.Name + CodebookTensors.InputsSuffix)));
+    }
 
     /// <summary>Fused experts stored inputs first.</summary>
     private static long TransposedBytes(ModelInfo info, ModelDescription model)

@@ -12,6 +12,7 @@ internal static class ModelInspector
     {
         var checkpoint = folder.Checkpoint;
         var roles = new WeightRoles(model);
+        var coded = new CodedTensors(checkpoint, roles);
         TensorSummary[] tensors =
         [
             .. checkpoint.Names.Order(StringComparer.Ordinal).Select(checkpoint.Get).Select(tensor => new TensorSummary(
@@ -34,8 +35,10 @@ internal static class ModelInspector
             Routers = [.. moe.Select(layer => $"{layer.TraceModule}: {Describe(layer.Router)}")],
             Parts =
             [
-                .. Enum.GetValues<WeightRole>().Select(role => Part(role, tensors, moe)).Where(part => part.Bytes > 0),
+                .. Enum.GetValues<WeightRole>().Select(role => Part(role, tensors, coded, moe))
+                    .Where(part => part.Bytes > 0),
             ],
+            Coded = coded.Stacks,
             Tensors = tensors,
             Files = checkpoint.Files,
         };
@@ -48,13 +51,13 @@ internal static class ModelInspector
         from sublayer in block.Sublayers
         select sublayer.Layer;
 
-    private static ModelPart Part(WeightRole role, TensorSummary[] tensors, MoeSpec[] moe)
+    private static ModelPart Part(WeightRole role, TensorSummary[] tensors, CodedTensors coded, MoeSpec[] moe)
     {
         var own = tensors.Where(tensor => tensor.Role == role);
-        return new ModelPart(
-            role,
-            own.Sum(tensor => TernarySizes.IsPart(tensor) ? TernarySizes.Parameters(tensor, moe) : Parameters(tensor)),
-            own.Sum(tensor => tensor.Bytes));
+        long parameters = own.Where(tensor => !coded.IsPart(tensor.Name)).Sum(
+                tensor => TernarySizes.IsPart(tensor) ? TernarySizes.Parameters(tensor, moe) : Parameters(tensor))
+            + coded.Stacks.Where(stack => stack.Role == role).Sum(stack => stack.Weights);
+        return new ModelPart(role, parameters, own.Sum(tensor => tensor.Bytes));
     }
 
     /// <summary>Numbers of the trained model in a tensor: two per byte of MXFP4 blocks, none in scales.</summary>

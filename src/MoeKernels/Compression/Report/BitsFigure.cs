@@ -2,7 +2,8 @@ using System.Globalization;
 
 namespace MoeKernels.Compression;
 
-/// <summary>Where the bits went: layers to the right, matrix kinds downwards, the darker the more bits.</summary>
+/// <summary>Where the bits went: layers to the right, matrix kinds downwards, a colour for each number of bits. What
+/// was not compressed stays grey, so that the colours tell the rest apart.</summary>
 internal static class BitsFigure
 {
     private const double Top = 52;
@@ -11,6 +12,9 @@ internal static class BitsFigure
     private const double WidestCell = 64;
     private const double LegendBox = 58;
     private const double TickDistance = 24;
+
+    /// <summary>Weights from this many bits on are drawn as kept.</summary>
+    private const double KeptBits = 8;
 
     /// <summary>Narrower cells hold no text.</summary>
     private const double CellForText = 34;
@@ -72,8 +76,8 @@ internal static class BitsFigure
             _left = 32 + (SvgPicture.CharacterWidth * _kinds.Max(kind => Math.Min(kind.Length, LongestKind)));
             _cellWidth = Math.Clamp(MapWidth / Math.Max(_layers.Length, 1), NarrowestCell, WidestCell);
             _rowHeight = _cellWidth >= CellForText ? 34 : 22;
-            _least = entries.Min(entry => entry.Bits);
-            _most = entries.Max(entry => entry.Bits);
+            double[] colored = [.. entries.Select(entry => entry.Bits).Where(bits => bits < KeptBits)];
+            (_least, _most) = colored.Length > 0 ? (colored.Min(), colored.Max()) : (KeptBits, KeptBits);
         }
 
         private double Bottom => Top + (_kinds.Length * _rowHeight);
@@ -108,8 +112,10 @@ internal static class BitsFigure
             double y = Top + (Array.IndexOf(_kinds, entry.Kind) * _rowHeight);
             double width = column < 0 ? RowWidth : _cellWidth;
             double gap = width >= 12 ? 1 : 0;
-            int step = Step(entry.Bits);
-            _picture.Box(x, y, width - gap, _rowHeight - 1, $"cell b{step}", entry.Hint);
+            bool kept = entry.Bits >= KeptBits;
+            string ink = kept ? "soft" : $"t{Step(entry.Bits)}";
+            string fill = kept ? "cell kept" : $"cell b{Step(entry.Bits)}";
+            _picture.Box(x, y, width - gap, _rowHeight - 1, fill, entry.Hint);
             if (width < CellForText)
             {
                 return;
@@ -118,12 +124,12 @@ internal static class BitsFigure
             string text = entry.Label.Length * SvgPicture.CharacterWidth <= width ? entry.Label : string.Empty;
             if (_rowHeight < CellForText)
             {
-                _picture.Text(x + (width / 2), y + 15, text, $"t{step}", "middle");
+                _picture.Text(x + (width / 2), y + 15, text, ink, "middle");
                 return;
             }
 
-            _picture.Text(x + (width / 2), y + 15, text, $"t{step}", "middle");
-            _picture.Text(x + (width / 2), y + 27, Short(entry.Bits), $"t{step} small", "middle");
+            _picture.Text(x + (width / 2), y + 15, text, ink, "middle");
+            _picture.Text(x + (width / 2), y + 27, Short(entry.Bits), $"{ink} small", "middle");
         }
 
         private void DrawLayers()
@@ -148,6 +154,12 @@ internal static class BitsFigure
         private void DrawLegend()
         {
             _picture.Text(_left, Bottom + 46, "bits per weight", "ink");
+            if (_least >= KeptBits)
+            {
+                _picture.Text(_left, Bottom + 66, "nothing was compressed", "soft");
+                return;
+            }
+
             for (int step = 0; step < Steps; step++)
             {
                 double x = _left + (step * LegendBox);
@@ -158,8 +170,7 @@ internal static class BitsFigure
             }
         }
 
-        /// <summary>Equal ratios of bits are equal distances: matrices kept at 16 bits leave room for those near
-        /// one.</summary>
+        /// <summary>Equal ratios of bits are equal distances.</summary>
         private int Step(double bits) => _most > _least && bits > 0
             ? (int)Math.Round((SvgPicture.RampSteps - 1) * Math.Log(bits / _least) / Math.Log(_most / _least))
             : SvgPicture.RampSteps / 2;

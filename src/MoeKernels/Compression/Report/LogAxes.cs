@@ -76,7 +76,7 @@ internal sealed class LogAxes
     private static (double From, double To, double Step) LinearLimits(double least, double most)
     {
         double span = Math.Max(most - least, 0.1);
-        double step = Round(span / 6, up: true);
+        double step = Round(span / 8, up: true);
         double from = Math.Floor((least / step) + 1e-9) * step;
         double to = Math.Ceiling((most / step) - 1e-9) * step;
         return (from, to > from ? to : from + step, step);

@@ -22,7 +22,7 @@ internal sealed class SvgPicture(string title)
         + ".s0{color:#0969da}.s1{color:#bc4c00}.s2{color:#1a7f37}.s3{color:#8250df}.s4{color:#bf3989}.s5{color:#9a6700}"
         + ".b0{fill:#e8f1fa}.b1{fill:#d6e5f4}.b2{fill:#c6dbef}.b3{fill:#9ecae1}.b4{fill:#6baed6}.b5{fill:#4292c6}"
         + ".b6{fill:#2171b5}.b7{fill:#08519c}.b8{fill:#08306b}"
-        + ".t0,.t1,.t2,.t3,.t4{fill:#1f2328}.t5,.t6,.t7,.t8{fill:#fff}";
+        + ".t0,.t1,.t2,.t3,.t4{fill:#1f2328}.t5,.t6,.t7,.t8{fill:#fff}.kept{fill:#e6e8eb}";
 
     private const string DarkColors =
         ".page{fill:#0d1117;stroke:#3d444d}.ink{fill:#f0f6fc}.soft{fill:#9198a1}.grid{stroke:#262c36}"
@@ -30,7 +30,7 @@ internal sealed class SvgPicture(string title)
         + ".s0{color:#58a6ff}.s1{color:#f0883e}.s2{color:#3fb950}.s3{color:#bc8cff}.s4{color:#f778ba}.s5{color:#d29922}"
         + ".b0{fill:#0b2039}.b1{fill:#08306b}.b2{fill:#08519c}.b3{fill:#2171b5}.b4{fill:#4292c6}.b5{fill:#6baed6}"
         + ".b6{fill:#9ecae1}.b7{fill:#c6dbef}.b8{fill:#f7fbff}"
-        + ".t0,.t1,.t2,.t3{fill:#f0f6fc}.t4,.t5,.t6,.t7,.t8{fill:#0d1117}";
+        + ".t0,.t1,.t2,.t3{fill:#f0f6fc}.t4,.t5,.t6,.t7,.t8{fill:#0d1117}.kept{fill:#21262d}";
 
     private readonly StringBuilder _body = new();
 

@@ -14,11 +14,15 @@ internal static unsafe class CodebookTensors
     /// <summary>Numbers of the header.</summary>
     public const int HeaderLength = 16;
 
+    /// <summary>Ending of the optional factors of the inputs.</summary>
+    public const string InputsSuffix = ".inputs";
+
+    /// <summary>Ending of the codes.</summary>
+    public const string CodesSuffix = ".codes";
+
     private const string HeaderSuffix = ".header";
     private const string ScalesSuffix = ".scales";
-    private const string CodesSuffix = ".codes";
     private const string CodebookSuffix = ".codebook";
-    private const string InputsSuffix = ".inputs";
 
     /// <summary>Endings of the tensors of a stack, the header first.</summary>
     public static IReadOnlyList<string> Suffixes { get; } =

@@ -72,7 +72,7 @@ public class FigureTests
         {
             Cells = [.. Enumerable.Range(0, 13).Select(layer => SampleReport.Cell(layer, "down", 16 - layer) with
             {
-                Bytes = 10_000 * (layer + 1),
+                Bytes = 4_000 * (layer + 1),
             })],
         };
         int[] steps = [.. WithClass(XDocument.Parse(BitsFigure.Draw(report)), "cell")
@@ -80,6 +80,22 @@ public class FigureTests
         Assert.Equal(steps.Order(), steps);
         Assert.Equal((0, SvgPicture.RampSteps - 1), (steps[0], steps[^1]));
     }
+
+    [Fact]
+    public void Bits_WeightsThatWereKept_LeaveTheColoursToTheRest()
+    {
+        var report = SampleReport.Create();
+        string before = BitsFigure.Draw(report);
+        string kept = BitsFigure.Draw(report with
+        {
+            Cells = [.. report.Cells, new CompressedCell(-1, "norms", "kept", 10, 20)],
+        });
+        Assert.Equal(Colors(before), Colors(kept).Where(color => color != "cell kept"));
+        Assert.Single(Colors(kept), "cell kept");
+    }
+
+    private static string[] Colors(string picture) =>
+        [.. WithClass(XDocument.Parse(picture), "cell").Select(box => box.Attribute("class")!.Value)];
 
     [Fact]
     public void Bits_WeightsOutsideBlocks_TakeTheWholeRow()
