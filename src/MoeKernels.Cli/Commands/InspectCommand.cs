@@ -1,7 +1,8 @@
 using System.CommandLine;
 using System.IO.Enumeration;
-using System.Text.Json;
 using MoeKernels.Cli.Output;
+using MoeKernels.Compression;
+using MoeKernels.Formats;
 using MoeKernels.Planning;
 
 namespace MoeKernels.Cli.Commands;
@@ -9,8 +10,6 @@ namespace MoeKernels.Cli.Commands;
 /// <summary><c>moe inspect [model]</c>: what is in a model folder, read from config and headers.</summary>
 internal static class InspectCommand
 {
-    private const string Schema = "moe.inspect/1";
-
     public static Command Create()
     {
         var model = ModelArguments.OptionalModel();
@@ -20,10 +19,24 @@ internal static class InspectCommand
             Arity = ArgumentArity.ZeroOrOne,
         };
         var router = new Option<bool>("--router") { Description = "List the routers" };
-        var command = new Command("inspect", "Show what is in a model, without loading") { model, tensors, router };
-        command.SetWork((parsed, terminal, cancellation) =>
+        var verify = new Option<bool>("--verify")
         {
-            var info = MoeModel.Inspect(parsed.GetValue(model)!);
+            Description = "Compare the files of a compressed model with their checksums",
+        };
+        var command = new Command("inspect", "Show what is in a model, without loading")
+        {
+            model, tensors, router, verify,
+        };
+        command.SetWork(async (parsed, terminal, cancellation) =>
+        {
+            string folder = parsed.GetValue(model)!;
+            if (parsed.GetValue(verify))
+            {
+                await VerifyAsync(folder, terminal, cancellation);
+            }
+
+            var info = MoeModel.Inspect(folder);
+            var report = ReadReport(folder, terminal);
             string? pattern = parsed.GetResult(tensors) is null ? null : parsed.GetValue(tensors) ?? "*";
             TensorSummary[] listed =
             [
@@ -33,11 +46,11 @@ internal static class InspectCommand
             ];
             if (terminal.Json)
             {
-                WriteJson(terminal, info, listed);
+                InspectOutput.WriteJson(terminal, info, report, listed);
             }
             else
             {
-                WriteText(terminal, info, listed, parsed.GetValue(router));
+                InspectOutput.WriteText(terminal, info, report, listed, parsed.GetValue(router));
             }
 
             if (pattern is not null && listed.Length == 0)
@@ -45,115 +58,43 @@ internal static class InspectCommand
                 terminal.Note($"No tensor matches '{pattern}'.");
             }
 
-            return Task.FromResult(ExitCodes.Done);
+            return ExitCodes.Done;
         });
         return command;
     }
 
-    private static void WriteText(Terminal terminal, ModelInfo info, TensorSummary[] listed, bool routers)
+    /// <summary>Compares the files with their checksums; a difference ends the command.</summary>
+    private static async Task VerifyAsync(string folder, Terminal terminal, CancellationToken cancellation)
     {
-        terminal.WriteLine(
-            $"{info.Family}, {info.Layers} layers ({info.MoeLayers} MoE), hidden {info.Hidden}, "
-            + $"vocabulary {info.Vocabulary}, context {info.MaxContext}");
-        if (info.Experts > 0)
+        var progress = new LineProgress<LoadProgress>(
+            terminal, step => $"reading {Units.Bytes(step.BytesRead)} of {Units.Bytes(step.BytesTotal)}");
+        var damaged = await Compressor.VerifyAsync(folder, progress, cancellation);
+        terminal.EndProgress();
+        if (damaged.Count == 0)
         {
-            terminal.WriteLine(
-                $"{info.Experts} experts, {info.ExpertsPerToken} active; "
-                + $"{Units.Count(info.Parameters)} parameters, {Units.Count(info.ActiveParameters)} active, "
-                + $"{Units.Number(info.ExpertBits)} bits per expert parameter");
+            terminal.Note("All files are as they were written.");
+            return;
         }
 
-        var parts = new TextTable("weights", "parameters", "size");
-        foreach (var part in info.Parts)
+        if (terminal.Json)
         {
-            parts.Add(part.Role.ToString(), Units.Count(part.Parameters), Units.Bytes(part.Bytes));
+            InspectOutput.WriteDamaged(terminal, folder, damaged);
         }
 
-        terminal.Write(parts.ToString());
-        foreach (string line in routers ? info.Routers : [])
-        {
-            terminal.WriteLine(line);
-        }
-
-        if (listed.Length > 0)
-        {
-            var table = new TextTable("tensor", "type", "shape", "size", "role");
-            foreach (var tensor in listed)
-            {
-                table.Add(
-                    tensor.Name, tensor.Type.ToString(), $"[{string.Join(", ", tensor.Shape)}]",
-                    Units.Bytes(tensor.Bytes), tensor.Role.ToString());
-            }
-
-            terminal.Write(table.ToString());
-        }
+        throw new CheckFailedException($"{folder}: damaged or missing: {string.Join(", ", damaged)}");
     }
 
-    private static void WriteJson(Terminal terminal, ModelInfo info, TensorSummary[] listed)
+    /// <summary>The report of a compressed folder; one that cannot be read must not hide the weights.</summary>
+    private static CompressionReport? ReadReport(string folder, Terminal terminal)
     {
-        terminal.WriteJson(json =>
+        try
         {
-            WriteSummary(json, info);
-            json.WriteStartArray("tensors");
-            foreach (var tensor in listed)
-            {
-                WriteTensor(json, tensor);
-            }
-
-            json.WriteEndArray();
-        });
-    }
-
-    private static void WriteSummary(Utf8JsonWriter json, ModelInfo info)
-    {
-        json.WriteString("schema", Schema);
-        json.WriteString("path", info.Path);
-        json.WriteString("family", info.Family);
-        json.WriteNumber("layers", info.Layers);
-        json.WriteNumber("moe_layers", info.MoeLayers);
-        json.WriteNumber("hidden", info.Hidden);
-        json.WriteNumber("vocabulary", info.Vocabulary);
-        json.WriteNumber("max_context", info.MaxContext);
-        json.WriteNumber("experts", info.Experts);
-        json.WriteNumber("experts_per_token", info.ExpertsPerToken);
-        json.WriteNumber("parameters", info.Parameters);
-        json.WriteNumber("active_parameters", info.ActiveParameters);
-        json.WriteNumber("bytes", info.Bytes);
-        json.WriteNumber("expert_bits", info.ExpertBits);
-        json.WriteStartArray("parts");
-        foreach (var part in info.Parts)
-        {
-            json.WriteStartObject();
-            json.WriteString("role", part.Role.ToString());
-            json.WriteNumber("parameters", part.Parameters);
-            json.WriteNumber("bytes", part.Bytes);
-            json.WriteEndObject();
+            return CompressionReport.Exists(folder) ? CompressionReport.Read(folder) : null;
         }
-
-        json.WriteEndArray();
-        json.WriteStartArray("routers");
-        foreach (string line in info.Routers)
+        catch (MoeFormatException exception)
         {
-            json.WriteStringValue(line);
+            terminal.Note($"The report cannot be read: {exception.Message}");
+            return null;
         }
-
-        json.WriteEndArray();
-    }
-
-    private static void WriteTensor(Utf8JsonWriter json, TensorSummary tensor)
-    {
-        json.WriteStartObject();
-        json.WriteString("name", tensor.Name);
-        json.WriteString("type", tensor.Type.ToString());
-        json.WriteStartArray("shape");
-        foreach (long extent in tensor.Shape)
-        {
-            json.WriteNumberValue(extent);
-        }
-
-        json.WriteEndArray();
-        json.WriteNumber("bytes", tensor.Bytes);
-        json.WriteString("role", tensor.Role.ToString());
-        json.WriteEndObject();
     }
 }
