@@ -77,8 +77,9 @@ public sealed record KernelLayout(WeightLayout Weights, int Dimension = 0, int S
     {
         const double Zeros = .885;
         const ushort Low = 0xBF80, High = 0x3F40;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((long)rows * columns, Array.MaxLength, nameof(rows));
         var random = new Random(rows ^ columns);
-        var weights = new ushort[checked(rows * columns)];
+        var weights = new ushort[rows * columns];
         for (int i = 0; i < weights.Length; i++)
             weights[i] = random.NextDouble() < Zeros ? (ushort)0 : random.Next(2) == 0 ? Low : High;
         using TernaryTileMatrix matrix = TernaryTileMatrix.From(QmoeEncoder.Encode(weights, rows, columns));

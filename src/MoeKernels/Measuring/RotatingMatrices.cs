@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using MoeKernels.Packed;
+using MoeKernels.Planning;
 
 namespace MoeKernels.Measuring;
 
@@ -7,6 +8,9 @@ namespace MoeKernels.Measuring;
 /// than any cache holds.</summary>
 internal sealed unsafe class RotatingMatrices : IDisposable
 {
+    /// <summary>Most matrices: more of them would be so small that only the calls are measured.</summary>
+    private const long MaxCount = 1 << 24;
+
     private readonly NativeBuffer _memory;
     private readonly NativeBuffer _views;
     private readonly Codebook? _codebook;
@@ -53,8 +57,14 @@ internal sealed unsafe class RotatingMatrices : IDisposable
     {
         _codebook = codebook;
         MatrixBytes = matrixBytes;
-        Count = checked((int)Math.Max((minBytes + matrixBytes - 1) / matrixBytes, 1));
+        long count = Math.Max((minBytes + matrixBytes - 1) / matrixBytes, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, MaxCount, nameof(minBytes));
+        Count = (int)count;
         TotalBytes = matrixBytes * Count;
+
+        // The system may promise more than it has, and would end the process when the memory is filled.
+        if (TotalBytes > HardwareInfo.Detect().AvailableMemoryBytes)
+            throw new MoeOutOfMemoryException("benchmark weights", TotalBytes);
         _memory = NativeBuffer.Allocate(TotalBytes, "benchmark weights");
         _views = NativeBuffer.Allocate((long)Count * sizeof(WeightMatrix), "benchmark weights");
     }

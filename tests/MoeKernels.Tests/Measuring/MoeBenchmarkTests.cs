@@ -39,6 +39,18 @@ public class MoeBenchmarkTests
     }
 
     [Fact]
+    public async Task Kernel_TernaryTiles_AreMeasured()
+    {
+        var result = await MoeBenchmark.KernelAsync(new KernelBenchmarkOptions
+        {
+            Layout = KernelLayout.Parse("qmoe"), Rows = 130, Columns = 300, Tokens = 2, Threads = 1,
+            RotateBytes = 20_000, Rounds = 1, MaxWarmUpSeconds = 0,
+        });
+        Assert.InRange(result.BitsPerWeight, 1, 3);
+        Assert.True(result.Matrices > 1 && result.WeightsPerSecond > 0);
+    }
+
+    [Fact]
     public async Task Kernel_NoRotation_UsesOneMatrix()
     {
         var result = await MoeBenchmark.KernelAsync(new KernelBenchmarkOptions
@@ -58,6 +70,23 @@ public class MoeBenchmarkTests
         await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => MoeBenchmark.KernelAsync(new KernelBenchmarkOptions
         {
             Layout = KernelLayout.Parse("bf16"), Rows = rows, Columns = columns, Tokens = tokens,
+        }));
+
+    /// <summary>Refused before the memory is filled.</summary>
+    [Theory]
+    [InlineData("bf16")]
+    [InlineData("codebook:8")]
+    public async Task Kernel_MoreThanTheMemory_IsRefused(string layout) =>
+        await Assert.ThrowsAsync<MoeOutOfMemoryException>(() => MoeBenchmark.KernelAsync(new KernelBenchmarkOptions
+        {
+            Layout = KernelLayout.Parse(layout), Rows = 4096, Columns = 4096, RotateBytes = 1L << 44,
+        }));
+
+    [Fact]
+    public async Task Kernel_TernaryBeyondAnArray_IsRefused() =>
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => MoeBenchmark.KernelAsync(new KernelBenchmarkOptions
+        {
+            Layout = KernelLayout.Parse("qmoe"), Rows = 1 << 20, Columns = 1 << 20,
         }));
 
     [Fact]

@@ -134,7 +134,8 @@ public class CompressionReportTests
         foreach (string expected in new[]
         {
             "1.000", "0.0541", "91.0 %", "(loss.svg)", "(bits.svg)", "| qmoe | 1.110 | 0.1790 |", "1 h 1 min",
-            "4 experts saw no calibration token", "- layer 2: 0", "`--dense-bits 4`", "| 0 | gate | D8 |", "All 12 cells",
+            "4 experts saw no calibration token", "- layer 2: 0", "`--dense-bits 4`", "| 0 | gate | D8 |",
+            "All 12 cells",
         })
         {
             Assert.Contains(expected, text, StringComparison.Ordinal);
