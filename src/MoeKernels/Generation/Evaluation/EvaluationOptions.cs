@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace MoeKernels.Generation.Evaluation;
 
 /// <summary>How texts are cut and scored.</summary>
@@ -27,6 +29,7 @@ public sealed record EvaluationResult(double Nll, long Tokens, int Windows)
     public double? Kl { get; init; }
 
     /// <summary>The divergence that 99 % of the targets do not exceed, in nats.</summary>
+    [JsonPropertyName("kl_99")]
     public double? Kl99 { get; init; }
 
     /// <summary>Fraction of targets where both rank the same token first.</summary>

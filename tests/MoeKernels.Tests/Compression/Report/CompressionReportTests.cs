@@ -57,7 +57,7 @@ public class CompressionReportTests
         Assert.Equal(1.000123, json.RootElement.GetProperty("sizes").GetProperty("expert_bits").GetDouble(), 6);
         Assert.Equal("D4x2", (SampleReport.Cell(0, "x", 4) with { Stages = 2 }).Label);
         var quality = json.RootElement.GetProperty("quality")[0].GetProperty("result");
-        Assert.Equal(0.71, quality.GetProperty("kl99").GetDouble());
+        Assert.Equal(0.71, quality.GetProperty("kl_99").GetDouble());
     }
 
     [Fact]
