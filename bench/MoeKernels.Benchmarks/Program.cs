@@ -1,9 +1,12 @@
 using MoeKernels.Benchmarks;
 using MoeKernels.Benchmarks.Models;
+using MoeKernels.Benchmarks.Quality;
 using MoeKernels.Benchmarks.Reporting;
 
 if (args is [WholeModelChild.Verb, ..])
     return WholeModelChild.Run(args);
+if (args is [QualityRun.Verb, ..])
+    return QualityRun.Start(args);
 
 if (BenchmarkOptions.Parse(args) is not { } options)
 {
