@@ -44,7 +44,6 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
             : [new ReportQuality("the end of the calibration text, not calibrated with", Result)],
         Cost = new CompressionCost
         {
-            CalibrationSeconds = 0,
             QuantizingSeconds = run.Times.Seconds(Stopwatches.Coding),
             AllocationSeconds = run.Times.Seconds(Stopwatches.Allocation),
             EvaluationSeconds = run.Times.Seconds(Stopwatches.Evaluation),
