@@ -14,6 +14,8 @@ internal sealed class QualityRun : IDisposable
 {
     public const string Verb = "quality";
 
+    private const int DivergenceWindow = 512, DivergenceTokens = 96 * DivergenceWindow;
+
     private static readonly double[] AllBits = [0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 2.5, 3];
     private readonly QualityOptions _options;
     private readonly ModelFolder _folder;
@@ -21,6 +23,8 @@ internal sealed class QualityRun : IDisposable
     private readonly WorkerPool _pool = new();
     private readonly CompressionRun _run;
     private readonly int[] _validation, _test;
+    private readonly MoeModel _dense;
+    private readonly double _denseValidation, _denseTest;
 
     private QualityRun(QualityOptions options)
     {
@@ -30,6 +34,8 @@ internal sealed class QualityRun : IDisposable
         _partial = PartialFolder.Open(work);
         _validation = Encode(options.Validation);
         _test = Encode(options.Test);
+        _dense = MoeModel.LoadAsync(options.Model, new() { ReadAhead = false }).GetAwaiter().GetResult();
+        (_denseValidation, _denseTest) = (Score(_dense, _validation, null).Nll, Score(_dense, _test, null).Nll);
         string[] held = [.. options.Validation, .. options.Test];
         string[] training = [.. Directory.GetFiles(options.Books, "*.txt").Where(file => !held.Contains(file))
             .Order(StringComparer.Ordinal)];
@@ -61,6 +67,7 @@ internal sealed class QualityRun : IDisposable
 
     public void Dispose()
     {
+        _dense.Dispose();
         _folder.Dispose();
         _pool.Dispose();
         _partial.Dispose();
@@ -74,12 +81,15 @@ internal sealed class QualityRun : IDisposable
         {
             $"# What bits cost: {name}",
             string.Empty,
-            $"Calibration: {_run.Windows.Count} windows of {_run.Windows.Length} tokens, allocation "
-                + $"{_options.Allocation}. Loss above dense in nats per token, all windows of the books; bits per expert "
-                + "weight, all metadata counted. Reference: the laboratory's figures (96 windows, 65 thousand tokens).",
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"Calibration: {_run.Windows.Count} windows of {_run.Windows.Length} tokens, allocation "
+                    + $"{_options.Allocation}. Loss above dense ({_denseValidation:F4} validation, {_denseTest:F4} test) "
+                    + $"in nats per token over all windows of the books; KL on 96 windows; bits per expert weight, all "
+                    + $"metadata counted. Reference: the laboratory's figures (96 windows, 65 thousand tokens)."),
             string.Empty,
-            "| bits | loss, validation | reference | reached | KL, validation | loss, test | KL, test | coded as |",
-            "| ---: | ---: | ---: | --- | ---: | ---: | ---: | --- |",
+            "| bits | loss, validation | reference | reached | KL, validation | loss, test | coded as |",
+            "| ---: | ---: | ---: | --- | ---: | ---: | --- |",
         };
         foreach (double bits in _options.Bits ?? AllBits)
         {
@@ -103,22 +113,28 @@ internal sealed class QualityRun : IDisposable
         _run.Allocate(bits);
         _run.Code();
         _run.WriteRest();
-        var load = new MoeLoadOptions { ReadAhead = false };
-        using MoeModel dense = MoeModel.LoadAsync(_options.Model, load).GetAwaiter().GetResult();
-        using MoeModel coded = MoeModel.LoadAsync(_partial.Path, load).GetAwaiter().GetResult();
-        EvaluationResult validation = Evaluate(_validation), test = Evaluate(_test);
+        using MoeModel coded = MoeModel.LoadAsync(_partial.Path, new() { ReadAhead = false }).GetAwaiter().GetResult();
+        double loss = Score(coded, _validation, null).Nll - _denseValidation;
+        double testLoss = Score(coded, _test, null).Nll - _denseTest;
+        double kl = Score(coded, Spread(_validation), _dense).Kl!.Value;
         double actual = 8.0 * _run.Cells.Sum(cell => cell.Bytes(_run.Choice(cell))) / _run.ExpertWeights;
-        double loss = validation.Nll - validation.ReferenceNll!.Value;
         double? reference = QualityReference.Loss(name, bits);
         string reached = reference is null ? "-" : QualityReference.Reached(loss, reference.Value) ? "yes" : "no";
         string choices = string.Join(' ', _run.Cells.Select(_run.Choice));
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"| {actual:F3} | +{loss:F4} | {reference:F4} | {reached} | {validation.Kl:F4} | "
-                + $"+{test.Nll - test.ReferenceNll!.Value:F4} | {test.Kl:F4} | {choices} |");
+            $"| {actual:F3} | {loss:+0.0000;-0.0000} | {reference:F4} | {reached} | {kl:F4} | "
+                + $"{testLoss:+0.0000;-0.0000} | {choices} |");
+    }
 
-        EvaluationResult Evaluate(int[] ids) => coded.Evaluate(
-            ids, new EvaluationOptions { WindowsPerCall = 2, MaxWindows = _options.Windows }, dense, null, default);
+    private EvaluationResult Score(MoeModel model, int[] ids, MoeModel? reference) => model.Evaluate(
+        ids, new EvaluationOptions { WindowsPerCall = 2, MaxWindows = _options.Windows }, reference, null, default);
+
+    /// <summary>Windows spread over a text: divergences need the dense model too, and vary less than losses.</summary>
+    private static int[] Spread(int[] ids)
+    {
+        CalibrationWindows windows = CalibrationWindows.Spread(ids, DivergenceWindow, DivergenceTokens);
+        return [.. windows.Tokens, ids[0]];
     }
 
     private int[] Encode(IEnumerable<string> files)

@@ -16,15 +16,20 @@ internal sealed class EvaluationSums(bool hasReference)
     /// <summary>Targets so far.</summary>
     public long Tokens { get; private set; }
 
-    /// <summary>Adds the rows of one call.</summary>
+    /// <summary>Adds the rows of one call: measured side by side, summed in order.</summary>
     /// <param name="model">Logits of the model.</param>
     /// <param name="reference">Logits of the reference for the same inputs, or null.</param>
     /// <param name="targets">The token that follows each input.</param>
     public void Add(WindowScorer model, WindowScorer? reference, ReadOnlySpan<int> targets)
     {
-        for (int row = 0; row < targets.Length; row++)
+        int[] following = targets.ToArray();
+        var figures = new TargetFigures[following.Length];
+        var parallelism = new ParallelOptions { MaxDegreeOfParallelism = model.Threads };
+        Parallel.For(0, figures.Length, parallelism, row => figures[row] = Measure(
+            model.Row(row), reference is null ? default : reference.Row(row), following[row]));
+        foreach (TargetFigures figure in figures)
         {
-            Add(model.Row(row), reference is null ? default : reference.Row(row), targets[row]);
+            Add(figure);
         }
     }
 
@@ -32,21 +37,8 @@ internal sealed class EvaluationSums(bool hasReference)
     /// <param name="model">The model's logits, [vocabulary].</param>
     /// <param name="reference">The reference's logits, [vocabulary]; ignored without a reference.</param>
     /// <param name="target">The token that follows.</param>
-    public void Add(ReadOnlySpan<float> model, ReadOnlySpan<float> reference, int target)
-    {
-        double normalizer = LogSumExp(model);
-        Nll += normalizer - model[target];
-        Tokens++;
-        if (hasReference)
-        {
-            double referenceNormalizer = LogSumExp(reference);
-            double divergence = Divergence(reference, referenceNormalizer, model, normalizer);
-            _referenceNll += referenceNormalizer - reference[target];
-            _kl += divergence;
-            _divergences.Add(divergence);
-            _sameTop += Sampler.ArgMax(reference) == Sampler.ArgMax(model) ? 1 : 0;
-        }
-    }
+    public void Add(ReadOnlySpan<float> model, ReadOnlySpan<float> reference, int target) =>
+        Add(Measure(model, reference, target));
 
     /// <summary>Whether the sums are numbers.</summary>
     public bool IsFinite => double.IsFinite(Nll) && double.IsFinite(_referenceNll) && double.IsFinite(_kl);
@@ -62,6 +54,37 @@ internal sealed class EvaluationSums(bool hasReference)
             Kl99 = Percentile(_divergences, 99),
             SameTop = (double)_sameTop / Tokens,
         };
+    }
+
+    private TargetFigures Measure(ReadOnlySpan<float> model, ReadOnlySpan<float> reference, int target)
+    {
+        double normalizer = LogSumExp(model);
+        var figures = new TargetFigures { Nll = normalizer - model[target] };
+        if (!hasReference)
+        {
+            return figures;
+        }
+
+        double referenceNormalizer = LogSumExp(reference);
+        return figures with
+        {
+            ReferenceNll = referenceNormalizer - reference[target],
+            Divergence = Divergence(reference, referenceNormalizer, model, normalizer),
+            SameTop = Sampler.ArgMax(reference) == Sampler.ArgMax(model),
+        };
+    }
+
+    private void Add(in TargetFigures figures)
+    {
+        Nll += figures.Nll;
+        Tokens++;
+        if (hasReference)
+        {
+            _referenceNll += figures.ReferenceNll;
+            _kl += figures.Divergence;
+            _divergences.Add(figures.Divergence);
+            _sameTop += figures.SameTop ? 1 : 0;
+        }
     }
 
     /// <summary>The smallest value that at least so many percent of all values do not exceed.</summary>
@@ -101,4 +124,7 @@ internal sealed class EvaluationSums(bool hasReference)
 
         return sum;
     }
+
+    /// <summary>What one target adds.</summary>
+    private readonly record struct TargetFigures(double Nll, double ReferenceNll, double Divergence, bool SameTop);
 }

@@ -123,6 +123,9 @@ internal sealed class WindowScorer : IDisposable
         _logits = new float[(long)rows * Vocabulary];
     }
 
+    /// <summary>Workers of the model.</summary>
+    public int Threads => _model.Pool.Threads;
+
     public int Vocabulary => _model.Transformer.Description.VocabularySize;
 
     /// <summary>Logits of one input, [vocabulary].</summary>
