@@ -5,8 +5,8 @@ using MoeKernels.Generation;
 
 namespace MoeKernels.Benchmarks.Models;
 
-/// <summary>A compressed model beside its own bf16 self and beside llama.cpp's Q4_K_M of the same shapes, in turn in one
-/// process; and what the whole model of 48 layers would take.</summary>
+/// <summary>A compressed model beside its own bf16 self and beside llama.cpp's Q4_K_M of the same shapes, in turn in
+/// one process; and what the whole model of 48 layers would take.</summary>
 internal sealed class CompressedComparison(BenchmarkRun run, BenchmarkOptions options)
 {
     public const string Name = "compressed";
@@ -96,7 +96,8 @@ internal sealed class CompressedComparison(BenchmarkRun run, BenchmarkOptions op
         string whole = new CompressedModel(WholeLayers, _vocabulary, HasContent: false).Write(options.ModelParent);
         var plan = MoeModel.Plan(whole, load);
         Directory.Delete(whole, recursive: true);
-        string name = string.Create(CultureInfo.InvariantCulture, $"Qwen3-30B-A3B shapes, {WholeLayers} layers, planned");
+        string name = string.Create(
+            CultureInfo.InvariantCulture, $"Qwen3-30B-A3B shapes, {WholeLayers} layers, planned");
         Add(threads, "weights read in decode, compressed", bytesPerSecond / 1e9, "GB/s");
         run.Add(Name, name, threads, "memory", plan.TotalBytes / 1e9, "GB", Target.AtMost(5));
         run.Add(

@@ -12,7 +12,7 @@ internal static class ConvertCommand
     {
         var source = new Argument<string>("in")
         {
-            Description = "QMoE's torch files (noexp.pt, expNN.pt, sizes.pt), or a folder with its codewords as tensors",
+            Description = "QMoE's torch files (noexp.pt, expNN.pt, sizes.pt), or a folder with its codewords",
         };
         var target = new Argument<string>("out") { Description = "New folder; it appears whole or not at all" };
         var command = new Command("convert", "Convert QMoE checkpoints to safetensors and back, without loss")

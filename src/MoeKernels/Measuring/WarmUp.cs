@@ -17,7 +17,8 @@ internal static class WarmUp
     /// <param name="pass">What will be measured.</param>
     /// <param name="mostSeconds">Ends the warm-up after this long in any case, but not before a pass is over.</param>
     /// <param name="cancellationToken">Checked between passes.</param>
-    public static (double Seconds, double Pass) Run(Action pass, double mostSeconds, CancellationToken cancellationToken)
+    public static (double Seconds, double Pass) Run(
+        Action pass, double mostSeconds, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
         double before = double.PositiveInfinity;

@@ -11,7 +11,9 @@ public unsafe class GemmTests
 
     [Fact]
     public void Add_AnySizesAndTranspositions_EqualsPlainSums() =>
-        Gen.Select(Extent, Extent, Extent, Gen.Bool, Gen.Bool, Gen.OneOf(Gen.Const(1f), Gen.Const(-1f), Gen.Const(0.5f))).Sample(
+        Gen.Select(
+            Extent, Extent, Extent, Gen.Bool, Gen.Bool,
+            Gen.OneOf(Gen.Const(1f), Gen.Const(-1f), Gen.Const(0.5f))).Sample(
             (m, n, k, transposeA, transposeB, factor) => Check(m, n, k, transposeA, transposeB, factor, upper: false),
             iter: 60, threads: 1);
 

@@ -42,7 +42,8 @@ public sealed unsafe class CodebookExpertsTests
         Activation activation = new(kind, gated);
         int[] offsets = Offsets(), map = [.. s_tokens.SelectMany(t => t)];
         float[] x = CpuTests.Random(new Random(5), Tokens * Hidden);
-        using NativeFloats inputs = new(x), slots = new([.. map.SelectMany(t => x[(t * Hidden)..((t + 1) * Hidden)])]);
+        using NativeFloats inputs = new(x);
+        using NativeFloats slots = new([.. map.SelectMany(t => x[(t * Hidden)..((t + 1) * Hidden)])]);
         float[] g = gate.Reference(slots.Span, biased), u = up.Reference(slots.Span, biased);
         float[] expected = [.. u.Select((value, i) => ReferenceExperts.Activate(activation, gated ? g[i] : 0, value))];
 
@@ -64,7 +65,8 @@ public sealed unsafe class CodebookExpertsTests
             }
 
             float[] result = byToken.Rows(map.Length, Intermediate, Intermediate + 2);
-            CpuTests.AssertBits(result, bySlot.Rows(map.Length, Intermediate, Intermediate + 2), "copies of the tokens");
+            CpuTests.AssertBits(
+                result, bySlot.Rows(map.Length, Intermediate, Intermediate + 2), "copies of the tokens");
             return result;
         });
     }
@@ -183,7 +185,8 @@ public sealed unsafe class CodebookExpertsTests
             int count = s_tokens.Length;
             _matrices = [.. Enumerable.Range(0, count).Select(e => new TestCodebook(shape, seed + e))];
             _biases =
-                [.. Enumerable.Range(0, count).Select(e => new NativeFloats(CpuTests.Random(new Random(e), shape.Rows)))];
+                [.. Enumerable.Range(0, count).Select(
+                    e => new NativeFloats(CpuTests.Random(new Random(e), shape.Rows)))];
             _codebooks = [.. _matrices.Select(m => (sharing == Sharing.EachExpert ? m : _matrices[0]).Vectors)];
             _views = NativeBuffer.Allocate(count * (sizeof(WeightMatrix) + sizeof(float*)), "test experts");
             for (int e = 0; e < count; e++)

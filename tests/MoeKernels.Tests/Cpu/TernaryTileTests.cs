@@ -124,7 +124,8 @@ public sealed unsafe class TernaryTileTests
     }
 
     private static void Check(int rows, int columns, int tokens, int seed) =>
-        Check(QmoeFixture.RandomMatrix(rows, columns, seed), CpuTests.Random(new Random(seed), tokens * columns), tokens);
+        Check(
+            QmoeFixture.RandomMatrix(rows, columns, seed), CpuTests.Random(new Random(seed), tokens * columns), tokens);
 
     private static void Check(QmoeMatrix w, float[] x, int tokens)
     {

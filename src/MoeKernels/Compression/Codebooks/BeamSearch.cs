@@ -6,7 +6,8 @@ namespace MoeKernels.Compression;
 
 /// <summary>Searches the codes of 16 rows in a block of columns, keeping the best few beginnings of each row.</summary>
 /// <remarks>
-/// A beginning is a choice of codes up to some group and stage; its cost is the error so far plus what the current stage
+/// A beginning is a choice of codes up to some group and stage; its cost is the error so far plus what the current
+/// stage
 /// leaves of its group. Every beginning is followed by all 256 signed vectors and the cheapest few go on. Rows are
 /// lanes. Half costs are compared: <c>|y - σ c|²/2 = |y|²/2 - |y·c| + |c|²/2</c> with the better sign σ.
 /// </remarks>

@@ -46,8 +46,8 @@ internal sealed unsafe class CodebookGroup
             CodebookTrainer.Train(training, inputScales, options, scratch, cancellation), options, count);
     }
 
-    /// <summary>Factors moments for <see cref="Quantize"/>; groups with the same inputs, input scales and dimension share
-    /// it.</summary>
+    /// <summary>Factors moments for <see cref="Quantize"/>; groups with the same inputs, input scales and dimension
+    /// share it.</summary>
     public DampedFactor Factor(in MatrixProblem problem, Scratch scratch) => DampedFactor.Create(
         problem.Moments, problem.Columns, _codebook.InputScales, _options.Damping, scratch, _codebook.Dimension);
 

@@ -21,7 +21,8 @@ internal static unsafe class CodebookQuantizer
     /// <param name="beams">Alternatives kept per row while codes are chosen; 1 takes the nearest vector.</param>
     /// <exception cref="MoeNonFiniteException">A weight is not finite.</exception>
     public static QuantizedMatrix Quantize(
-        float* target, int rows, DampedFactor factor, TrainedCodebook codebook, Scratch scratch, int beams = DefaultBeams)
+        float* target, int rows, DampedFactor factor, TrainedCodebook codebook, Scratch scratch,
+        int beams = DefaultBeams)
     {
         using Scratch.Frame frame = scratch.Begin();
         using VectorBook book = codebook.ToBook();

@@ -1,10 +1,10 @@
 namespace MoeKernels.Compression;
 
-/// <summary>The factor M of a damped Hessian, <c>D H D + l I = M Mᵀ</c>, where D holds the input scales, with the groups
-/// of columns in the order in which they are coded.</summary>
+/// <summary>The factor M of a damped Hessian, <c>D H D + l I = M Mᵀ</c>, where D holds the input scales, with the
+/// groups of columns in the order in which they are coded.</summary>
 /// <remarks>
-/// What is coded early is corrected by everything that follows, so groups with large inputs come first (GPTQ's act-order
-/// for groups). A last group that is not full stays last.
+/// What is coded early is corrected by everything that follows, so groups with large inputs come first (GPTQ's
+/// act-order for groups). A last group that is not full stays last.
 /// </remarks>
 internal sealed unsafe class DampedFactor : IDisposable
 {

@@ -25,8 +25,8 @@ internal static unsafe class CodebookExperts
         return true;
     }
 
-    /// <summary>Computes <c>a = act(gate x) * up x</c>, or <c>a = act(up x)</c> when not gated, for each slot.</summary>
-    /// <param name="pool">Threads to use.</param>
+    /// <summary>Computes <c>a = act(gate x) * up x</c>, or <c>a = act(up x)</c> when not gated, for each
+    /// slot.</summary> <param name="pool">Threads to use.</param>
     /// <param name="activation">The non-linearity and whether there is a gate.</param>
     /// <param name="gate">One [intermediate × hidden] matrix per expert; null when not gated.</param>
     /// <param name="up">One [intermediate × hidden] matrix per expert.</param>

@@ -1,7 +1,7 @@
 namespace MoeKernels.Cpu;
 
-/// <summary>Inputs of a <see cref="CodebookRegion"/> that get tables: some rows of x and the codebook they are multiplied
-/// with.</summary>
+/// <summary>Inputs of a <see cref="CodebookRegion"/> that get tables: some rows of x and the codebook they are
+/// multiplied with.</summary>
 internal unsafe struct CodebookInput
 {
     /// <summary>The codebook.</summary>

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 
 namespace MoeKernels.Cpu;
 
-/// <summary>One parallel region that builds the tables of some inputs and looks up the codes of some matrices.</summary>
-/// <remarks>
+/// <summary>One parallel region that builds the tables of some inputs and looks up the codes of some
+/// matrices.</summary> <remarks>
 /// Runs of lookups are half of an equal share of what is left, as in <see cref="WorkerPool"/>, but end with a matrix
 /// where they can: the codes of a whole matrix are one stream. With few inputs every worker builds what its runs need
 /// in memory of its own, because fetching tables from another core's cache costs as much as building them. With many, a

@@ -6,8 +6,8 @@ namespace MoeKernels.Cpu;
 /// <param name="x">Inputs, [rows × columns]; nothing behind a row's last column is read.</param>
 /// <param name="xStride">Distance between two rows of <paramref name="x"/> in elements.</param>
 /// <param name="rows">Rows of <paramref name="x"/>.</param>
-/// <param name="rowOfSlot">The row that is a slot's input, ascending within an expert, [slots]; null when the inputs are
-/// in expert order themselves.</param>
+/// <param name="rowOfSlot">The row that is a slot's input, ascending within an expert, [slots]; null when the inputs
+/// are in expert order themselves.</param>
 internal readonly unsafe struct ExpertSlots(
     int experts, int* offsets, float* x, nint xStride, int rows, int* rowOfSlot = null)
 {

@@ -4,8 +4,8 @@ namespace MoeKernels.Cpu;
 
 /// <summary>The experts' ternary tiles over rows in expert order, as <see cref="GroupedGemm"/> has them for other
 /// formats.</summary>
-/// <remarks>Inputs are rounded to 8 bits once per slot; all experts then share one parallel region whose items are bands
-/// of 64 rows.</remarks>
+/// <remarks>Inputs are rounded to 8 bits once per slot; all experts then share one parallel region whose items are
+/// bands of 64 rows.</remarks>
 internal static unsafe class TileExperts
 {
     /// <summary>Inputs that are worth a parallel region of their own.</summary>
@@ -26,8 +26,8 @@ internal static unsafe class TileExperts
         return true;
     }
 
-    /// <summary>Computes <c>a = act(gate x) * up x</c>, or <c>a = act(up x)</c> when not gated, for each slot.</summary>
-    /// <param name="pool">Threads to use.</param>
+    /// <summary>Computes <c>a = act(gate x) * up x</c>, or <c>a = act(up x)</c> when not gated, for each
+    /// slot.</summary> <param name="pool">Threads to use.</param>
     /// <param name="activation">The non-linearity and whether there is a gate.</param>
     /// <param name="gate">Gates of the experts; nothing when not gated.</param>
     /// <param name="up">One [intermediate × hidden] matrix per expert.</param>

@@ -5,8 +5,8 @@ namespace MoeKernels.Packed;
 internal static class TernaryTileReference
 {
     /// <summary>
-    /// Computes <c>y = W x</c>. Inputs are rounded as for codebook matrices, one step per 128 columns; per row and level
-    /// the rounded inputs of the members add up in whole numbers, 128-column sums with their step by fused
+    /// Computes <c>y = W x</c>. Inputs are rounded as for codebook matrices, one step per 128 columns; per row and
+    /// level the rounded inputs of the members add up in whole numbers, 128-column sums with their step by fused
     /// multiply-add, and <c>y = high * S₁ + low * S₀</c>, fused.
     /// </summary>
     /// <param name="w">W, [rows × columns].</param>
