@@ -34,7 +34,11 @@ internal sealed class CompressedComparison(BenchmarkRun run, BenchmarkOptions op
                 run.Note("The package LLamaSharp.Backend.Cpu has no build of llama.cpp for this platform.");
             Console.WriteLine($"{dense}, {compressed}, {peer}");
             foreach (int threads in run.ThreadCounts)
+            {
+                foreach (Result result in WholeModelBenchmark.RunChild(compressed, threads, options.Quick))
+                    run.Add(result);
                 Compare(dense, compressed, peer, threads);
+            }
         }
         finally
         {

@@ -22,8 +22,9 @@ internal sealed unsafe partial class MappedWeights : IDisposable
     public MappedWeights(string path, string tensor, int threads)
     {
         _file = SafetensorsFile.Open(path);
-        _memory = _file.DataPointer(_file.Tensors[tensor]);
-        Bytes = _file.Tensors[tensor].ByteLength;
+        string stored = _file.Tensors.ContainsKey(tensor) ? tensor : tensor + ".codes";
+        _memory = _file.DataPointer(_file.Tensors[stored]);
+        Bytes = _file.Tensors[stored].ByteLength;
         _pool = new WorkerPool(threads);
         if (OperatingSystem.IsLinux())
             IsLocked = Lock(_file.Start, (nuint)_file.ByteLength) == 0;

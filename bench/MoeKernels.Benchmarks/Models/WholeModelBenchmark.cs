@@ -35,7 +35,8 @@ internal static class WholeModelBenchmark
         }
     }
 
-    private static Result[] RunChild(string folder, int threads, bool quick)
+    /// <summary>Measures one folder in a process of its own.</summary>
+    public static Result[] RunChild(string folder, int threads, bool quick)
     {
         string output = Path.GetTempFileName();
         try

@@ -37,7 +37,7 @@ internal static class MemoryPlanner
             OtherWeightBytes = info.Bytes - experts,
             CopiedBytes = WidenedBytes(info) + CodebookBytes(info) + transposed + TernarySizes.TileBytes(info, model),
             StateBytes = state * sessions,
-            WorkspaceBytes = workspace * sessions,
+            WorkspaceBytes = (workspace + TableMemory.Bytes(info, model, chunk, threads)) * sessions,
             RuntimeBytes = RuntimeBytes + TokenizerBytes(info) + RotaryBytes(model, contextLength),
             ContextLength = contextLength,
             Sessions = sessions,

@@ -23,10 +23,11 @@ internal static unsafe partial class CodebookRegion
     /// <summary>Most tables taken at once.</summary>
     private const int MaxBuildGrain = 16;
 
-    /// <summary>Bytes of tables of a region.</summary>
-    /// <param name="bytes">Bytes of all its tables.</param>
+    /// <summary>Most memory that regions with up to so many bytes of tables take.</summary>
+    /// <param name="bytes">Bytes of all tables of the largest region.</param>
     /// <param name="threads">Threads of the pool.</param>
-    public static long TableBytes(long bytes, int threads) => bytes <= OwnTableBytes ? bytes * threads : bytes;
+    public static long MaxTableBytes(long bytes, int threads) =>
+        Math.Max(bytes, Math.Min(bytes, OwnTableBytes) * threads);
 
     /// <summary>Builds and looks up.</summary>
     /// <param name="pool">Threads to use.</param>
