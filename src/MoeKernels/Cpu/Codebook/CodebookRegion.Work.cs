@@ -2,12 +2,16 @@ namespace MoeKernels.Cpu;
 
 internal static unsafe partial class CodebookRegion
 {
+    /// <summary>Most lookups taken at once: the strips whose sums of one token fit on the stack.</summary>
+    private const int MaxRun = 32;
+
     /// <summary>An item is a worker: it works until the region is done.</summary>
     private struct Work : IWork
     {
         public CodebookInput* Inputs;
         public CodebookPart* Parts;
         public Progress* Progress;
+        public LookupQueue Queue;
         public byte* Tables;
         public nint BytesPerWorker;
         public int InputCount, PartCount, Threads, Builds, Lookups;
@@ -19,20 +23,22 @@ internal static unsafe partial class CodebookRegion
             Simd.Run(ref kernel);
         }
 
-        /// <summary>Takes a run of lookups; false when there is none left.</summary>
-        public readonly bool TakeLookups(out int begin, out int end)
+        /// <summary>Takes some lookups of one part; false when there are none left.</summary>
+        public readonly bool TakeLookups(int worker, out int begin, out int end)
         {
-            begin = Volatile.Read(ref Progress->NextLookup);
-            while (begin < Lookups)
+            while (Queue.TryPeek(worker, out begin, out end))
             {
-                end = EndOfRun(begin);
-                int seen = Interlocked.CompareExchange(ref Progress->NextLookup, end, begin);
-                if (seen == begin)
+                // Up to the end of a matrix, whose codes are one stream, but never more than half of what is left,
+                // so that little is under way when others have nothing to do.
+                int most = Threads == 1 ? end - begin : Math.Max((end - begin) / 2, 1);
+                int take = Math.Min(Math.Min(most, MaxRun), EndOfPart(begin) - begin);
+                if (Queue.TryTake(worker, begin, end, take))
+                {
+                    end = begin + take;
                     return true;
-                begin = seen;
+                }
             }
 
-            end = begin;
             return false;
         }
 
@@ -92,21 +98,13 @@ internal static unsafe partial class CodebookRegion
             return false;
         }
 
-        private readonly int EndOfRun(int begin)
+        /// <summary>The first item of the part behind an item's.</summary>
+        private readonly int EndOfPart(int item)
         {
-            if (Threads == 1)
-                return Lookups;
-            int last = begin + Math.Max((Lookups - begin) / (2 * Threads), 1);
             int border = 0;
-            for (CodebookPart* part = Parts; part < Parts + PartCount; part++)
-            {
-                int next = border + CodebookKernel.Items(*part);
-                if (next > last)
-                    break;
-                border = next;
-            }
-
-            return border > begin ? border : last;
+            for (CodebookPart* part = Parts; border <= item; part++)
+                border += CodebookKernel.Items(*part);
+            return border;
         }
     }
 }

@@ -5,10 +5,10 @@ using System.Runtime.InteropServices;
 namespace MoeKernels.Cpu;
 
 /// <summary>One parallel region that builds the tables of some inputs and looks up the codes of some
-/// matrices.</summary> <remarks>
-/// Runs of lookups are half of an equal share of what is left, as in <see cref="WorkerPool"/>, but end with a matrix
-/// where they can: the codes of a whole matrix are one stream. With few inputs every worker builds what its runs need
-/// in memory of its own, because fetching tables from another core's cache costs as much as building them. With many, a
+/// matrices.</summary>
+/// <remarks>
+/// Lookups are dealt out by <see cref="LookupQueue"/>. With few inputs every worker builds what its lookups need in
+/// memory of its own, because fetching tables from another core's cache costs as much as building them. With many, a
 /// worker helps to build until no table is left and waits for those that others are still building; whoever holds
 /// a table to build is building it, so nobody waits for a worker that waits.
 /// </remarks>
@@ -63,13 +63,15 @@ internal static unsafe partial class CodebookRegion
 
         work.OwnTables = bytes <= OwnTableBytes && inputCount <= MaxOwnInputs;
         work.BytesPerWorker = work.OwnTables ? (nint)bytes : 0;
-        using ScratchPool.Lease memory = pool.Rent(work.OwnTables ? bytes * pool.Threads : bytes);
+        long tableBytes = work.OwnTables ? bytes * pool.Threads : bytes;
+        using ScratchPool.Lease memory = pool.Rent(tableBytes + LookupQueue.ByteCount(pool.Threads));
         work.Tables = memory.Pointer;
+        work.Queue = new LookupQueue(memory.Pointer + tableBytes, pool.Threads, work.Lookups);
         pool.Run(ref work, pool.Threads, maxGrain: 1);
     }
 
     /// <summary>Counters of a region, a cache line each.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = 512)]
+    [StructLayout(LayoutKind.Explicit, Size = 384)]
     private struct Progress
     {
         [FieldOffset(128)]
@@ -77,9 +79,6 @@ internal static unsafe partial class CodebookRegion
 
         [FieldOffset(256)]
         public int Built;
-
-        [FieldOffset(384)]
-        public int NextLookup;
     }
 
     private struct Kernel : IVecKernel
@@ -93,7 +92,7 @@ internal static unsafe partial class CodebookRegion
         public void Invoke<T>()
             where T : struct, IVec16<T>
         {
-            bool any = Work.TakeLookups(out int begin, out int end);
+            bool any = Work.TakeLookups(Worker, out int begin, out int end);
             if (any)
                 Work.Start(begin).Announce();
             bool* isBuilt = stackalloc bool[MaxOwnInputs];
@@ -110,7 +109,7 @@ internal static unsafe partial class CodebookRegion
                     Work.AwaitTables();
             }
 
-            for (; any; any = Work.TakeLookups(out begin, out end))
+            for (; any; any = Work.TakeLookups(Worker, out begin, out end))
                 LookUp<T>(begin, end);
         }
 
