@@ -16,7 +16,7 @@ internal sealed record BenchmarkOptions(
           --only NAME[,NAME]    {string.Join(", ", Suite.All.Select(suite => suite.Name))}; the table goes to the screen
           --quick               few rounds, to the screen
           --out FOLDER          write the table there
-          --model-folder PATH   where the generated model is written (6.2 GB; default: the temporary folder)
+          --model-folder PATH   where the generated models are written (9 GB; default: the temporary folder)
           --keep-model          leave it there
           --cpu-time            processor time instead of wall-clock time in comparisons, for a busy machine
         """;
