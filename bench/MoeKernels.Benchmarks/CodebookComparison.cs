@@ -5,8 +5,8 @@ using MoeKernels.Packed;
 
 namespace MoeKernels.Benchmarks;
 
-/// <summary>Codebook matrices times one token and many, table building counted, beside a plain read and the bf16 product
-/// of the same run: small ones, whose tables 8 matrices share, and large ones.</summary>
+/// <summary>Codebook matrices times one token and many, table building counted, beside a plain read and the bf16
+/// product of the same run: small ones, whose tables 8 matrices share, and large ones.</summary>
 internal sealed unsafe class CodebookComparison : IDisposable
 {
     public const string Name = "codebook";

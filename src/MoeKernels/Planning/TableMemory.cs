@@ -30,7 +30,11 @@ internal static class TableMemory
             .Select(name => name[..^Codes.Length]).Where(name => tensors[name + Codes].Shape[0] == 1)
             .GroupBy(name => Parent(Parent(name)));
         foreach (var module in modules)
-            largest = Math.Max(largest, Panel(module.Sum(name => RowBytes(tensors, name)), rows, TablePanels.SmallBudget));
+        {
+            long rowBytes = module.Sum(name => RowBytes(tensors, name));
+            largest = Math.Max(largest, Panel(rowBytes, rows, TablePanels.SmallBudget));
+        }
+
         return CodebookRegion.MaxTableBytes(largest, threads);
     }
 

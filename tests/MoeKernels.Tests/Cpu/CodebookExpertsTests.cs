@@ -105,7 +105,8 @@ public sealed unsafe class CodebookExpertsTests
         int[] map = [.. Enumerable.Range(0, Count).Where(t => t % 5 < 3), .. Enumerable.Range(0, Count)];
         int[] offsets = [0, map.Length - Count, map.Length - Count, .. Enumerable.Repeat(map.Length, 5)];
         float[] x = CpuTests.Random(new Random(5), Count * Columns);
-        using NativeFloats inputs = new(x), slots = new([.. map.SelectMany(t => x[(t * Columns)..((t + 1) * Columns)])]);
+        using NativeFloats inputs = new(x);
+        using NativeFloats slots = new([.. map.SelectMany(t => x[(t * Columns)..((t + 1) * Columns)])]);
         float[] expected = [.. up.Reference(slots.Span, false, offsets).Select(v => Math.Max(v, 0))];
         using WorkerPool pool = new(2);
         using NativeFloats byToken = new(map.Length * 2), bySlot = new(map.Length * 2);

@@ -3,8 +3,8 @@ namespace MoeKernels.Cpu;
 /// <summary>Deals numbered items out to workers: each has a share of neighbours and takes it from the front; who has
 /// none left takes the back half of somebody else's.</summary>
 /// <remarks>
-/// Codes are one long stream in memory, and every jump costs prefetchers a start. One counter for all workers would make
-/// each of them jump with every piece it takes. A view of memory that the caller provides.
+/// Codes are one long stream in memory, and every jump costs prefetchers a start. One counter for all workers would
+/// make each of them jump with every piece it takes. A view of memory that the caller provides.
 /// </remarks>
 internal readonly unsafe struct LookupQueue
 {
@@ -78,5 +78,6 @@ internal readonly unsafe struct LookupQueue
 
     private static long Pack(int begin, int end) => ((long)end << 32) | (uint)begin;
 
-    private static void Unpack(long share, out int begin, out int end) => (begin, end) = ((int)share, (int)(share >> 32));
+    private static void Unpack(long share, out int begin, out int end) =>
+        (begin, end) = ((int)share, (int)(share >> 32));
 }
