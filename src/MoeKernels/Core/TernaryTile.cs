@@ -107,7 +107,9 @@ internal unsafe struct TernaryTile
         {
             byte row = active[i];
             int left = counts[row] - taken;
-            int count = Math.Min(left, 2);
+
+            // No branches: half of all members would take the other one.
+            int count = 1 + (left > 1 ? 1 : 0);
             members.Add(high, row, next, count);
             next += count;
             active[more] = row;

@@ -69,6 +69,7 @@ internal static unsafe class Tile512
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static byte* ReadCounts(byte* tile, byte* low, byte* high)
     {
         byte* counts = tile + TernaryTile.HeaderBytes;
@@ -87,7 +88,7 @@ internal static unsafe class Tile512
     }
 
     /// <summary>All members of one level: each step adds two members of 32 rows per register.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static byte* AddLevel(byte* codes, byte* counts, sbyte* numbers, short* totals)
     {
         Vector512<sbyte> first = Vector512.Load(numbers), second = Vector512.Load(numbers + Rows);
@@ -120,7 +121,7 @@ internal static unsafe class Tile512
     }
 
     /// <summary>The same for four tokens.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static byte* AddLevel(byte* codes, byte* counts, sbyte* numbers, nint stride, short* totals)
     {
         Vector512<byte> ones = Vector512<byte>.One;
@@ -166,6 +167,7 @@ internal static unsafe class Tile512
     private static Vector512<sbyte> LookUp(sbyte* numbers, Vector512<byte> columns) =>
         Avx512Vbmi.PermuteVar64x8x2(Vector512.Load(numbers), columns.AsSByte(), Vector512.Load(numbers + Rows));
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store(Vector512<short> a, Vector512<short> b, short* totals)
     {
         a.Store(totals);
@@ -183,6 +185,7 @@ internal static unsafe class Tile512
     }
 
     /// <summary>Adds 64 whole sums times the step, fused.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void AddScaled(short* totals, float step, float* sums)
     {
         Vector512<float> steps = Vector512.Create(step);
