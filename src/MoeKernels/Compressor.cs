@@ -80,7 +80,7 @@ public static class Compressor
             : await WriteAsync(run, model, partial.Path, options.Bits, options, cancellation).ConfigureAwait(false);
         string[] files = [.. Directory.GetFiles(partial.Path).Select(Path.GetFileName).OfType<string>()
             .Where(PartialFolder.IsModelFile)];
-        Manifest.Write(partial.Path, files, "codebook", cancellation);
+        Manifest.Write(partial.Path, files, options.Method.ToString(), cancellation);
         CompressionReport report = new ReportBuilder(
             run, options, MoeModel.Inspect(model), MoeModel.Inspect(partial.Path))
         {

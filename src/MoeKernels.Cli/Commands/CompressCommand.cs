@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 using MoeKernels.Cli.Output;
 using MoeKernels.Compression;
@@ -12,6 +13,11 @@ internal static class CompressCommand
     {
         var model = new Argument<string>("model") { Description = "Folder of the dense model" };
         var output = new Argument<string>("output") { Description = "Folder to write; must not exist" };
+        var method = new Option<CompressMethod>("--method")
+        {
+            Description = "codebook, or without a budget qmoe, int:2, int:3, int:4; default: codebook",
+            CustomParser = ParseMethod,
+        };
         var bits = NumberOptions.Real(
             "--bits", "Average bits per expert weight; default: 1", 0, (float)CompressOptions.MaxBits);
         var denseBits = NumberOptions.Real(
@@ -34,12 +40,18 @@ internal static class CompressCommand
         var threads = ModelArguments.Threads();
         var command = new Command("compress", "Write a compressed copy and a report")
         {
-            model, output, bits, denseBits, maxKl, texts, tokens, window, allocation, restart, threads,
+            model, output, method, bits, denseBits, maxKl, texts, tokens, window, allocation, restart, threads,
         };
+        command.Validators.Add(result =>
+        {
+            if (!result.GetValue(method).HasBudget && (Given(result, bits) || Given(result, maxKl)))
+                result.AddError($"--method {result.GetValue(method)} spends no budget: leave --bits and --max-kl out.");
+        });
         command.SetWork(async (parsed, terminal, cancellation) =>
         {
             var options = new CompressOptions
             {
+                Method = parsed.GetValue(method),
                 Texts = await ReadAsync(parsed.GetValue(texts) ?? [], cancellation),
                 DenseBits = Exact(parsed.GetValue(denseBits)),
                 MaxKl = Exact(parsed.GetValue(maxKl)),
@@ -61,6 +73,17 @@ internal static class CompressCommand
             return ExitCodes.Done;
         });
         return command;
+    }
+
+    private static bool Given(CommandResult result, Option option) =>
+        result.GetResult(option) is { Implicit: false };
+
+    private static CompressMethod ParseMethod(ArgumentResult result)
+    {
+        string text = result.Tokens[0].Value;
+        if (!CompressMethod.TryParse(text, out CompressMethod method))
+            result.AddError($"--method takes codebook, qmoe, int:2, int:3 or int:4, not '{text}'.");
+        return method;
     }
 
     /// <summary>The number as it was typed: 0.9 is not the single nearest to it.</summary>

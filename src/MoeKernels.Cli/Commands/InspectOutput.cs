@@ -89,7 +89,7 @@ internal static class InspectOutput
             json.WriteEndArray();
         });
 
-    /// <summary>What got which codebooks: layers downwards, kinds to the right.</summary>
+    /// <summary>What got which codes: layers downwards, kinds to the right.</summary>
     private static void WriteCoded(Terminal terminal, ModelInfo info)
     {
         var blocks = info.Coded.Where(stack => stack.Layer >= 0).ToLookup(stack => (stack.Layer, stack.Kind));
@@ -144,6 +144,7 @@ internal static class InspectOutput
             json.WriteNumber("matrices", stack.Matrices);
             json.WriteNumber("rows", stack.Rows);
             json.WriteNumber("columns", stack.Columns);
+            json.WriteString("encoding", stack.Encoding);
             json.WriteNumber("dimension", stack.Dimension);
             json.WriteNumber("stages", stack.Stages);
             json.WriteNumber("codebooks", stack.Codebooks);

@@ -6,9 +6,16 @@ public sealed record CompressOptions
     /// <summary>Most bits per weight that coding reaches.</summary>
     public const double MaxBits = 4.3;
 
+    /// <summary>Bits per weight without another choice.</summary>
+    private const double DefaultBits = 1;
+
+    /// <summary>How experts are coded.</summary>
+    public CompressMethod Method { get; init; }
+
     /// <summary>Average bits per weight of the routed experts, all metadata counted: from about 0.52, depending on the
-    /// model's shapes, to <see cref="MaxBits"/>.</summary>
-    public double Bits { get; init; } = 1;
+    /// model's shapes, to <see cref="MaxBits"/>. Methods without a budget take what they take, and refuse another
+    /// value than the default.</summary>
+    public double Bits { get; init; } = DefaultBits;
 
     /// <summary>Instead of <see cref="Bits"/>: the smallest size whose mean divergence from the dense model, in nats,
     /// is at most this.</summary>
@@ -51,6 +58,8 @@ public sealed record CompressOptions
 
         if (MaxKl is { } kl && !(kl > 0 && double.IsFinite(kl)))
             throw new ArgumentOutOfRangeException(nameof(MaxKl), kl, "The divergence must be above 0.");
+        if (!Method.HasBudget && (Bits != DefaultBits || MaxKl is not null))
+            throw new ArgumentException($"The method {Method} spends no budget: bits and divergence are what they are.");
         ArgumentOutOfRangeException.ThrowIfLessThan(Tokens, 1, nameof(Tokens));
         ArgumentOutOfRangeException.ThrowIfLessThan(Window, 2, nameof(Window));
         ArgumentOutOfRangeException.ThrowIfNegative(Threads, nameof(Threads));

@@ -32,6 +32,10 @@ internal static unsafe class WeightElement
                 float value;
                 TernaryTileRow.Unpack(w, row, column, 1, &value);
                 return value;
+            case WeightFormat.GroupedInt:
+                float weight;
+                IntegerRow.Unpack(w, row, column, 1, &weight);
+                return weight;
             default:
                 throw new MoeUnsupportedException($"weight format {w.Format}");
         }

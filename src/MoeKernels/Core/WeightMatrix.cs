@@ -27,6 +27,10 @@ public enum WeightFormat
     /// <summary>Three levels per row, 0 and two bf16 numbers: the columns of the members of tiles of 64 rows and 128
     /// columns, in the order of the tile kernels.</summary>
     TernaryTiles,
+
+    /// <summary>Integers of a few bits, with an fp16 scale and a zero point per row and 64 columns
+    /// (<c>Packed/Integer/FORMAT.md</c>).</summary>
+    GroupedInt,
 }
 
 /// <summary>
@@ -60,7 +64,8 @@ public readonly unsafe struct WeightMatrix
         int firstRow,
         int blockRows,
         int blockColumns,
-        CodebookVectors* vectors = null)
+        CodebookVectors* vectors = null,
+        int codeBits = 0)
     {
         Format = format;
         Data = (byte*)data;
@@ -73,6 +78,7 @@ public readonly unsafe struct WeightMatrix
         BlockRows = blockRows;
         BlockColumns = blockColumns;
         Vectors = vectors;
+        CodeBits = codeBits;
     }
 
     /// <summary>Storage of the elements.</summary>
@@ -92,7 +98,8 @@ public readonly unsafe struct WeightMatrix
 
     /// <summary>First scale: fp32 per block for <see cref="WeightFormat.F8E4M3"/>, one e8m0 byte per 32 columns for
     /// <see cref="WeightFormat.MxFp4"/>, fp16 per row for <see cref="WeightFormat.Codebook"/>, two bf16 levels
-    /// per row for <see cref="WeightFormat.TernaryTiles"/>, otherwise null.</summary>
+    /// per row for <see cref="WeightFormat.TernaryTiles"/>, fp16 per row and group for
+    /// <see cref="WeightFormat.GroupedInt"/>, otherwise null.</summary>
     public byte* Scales { get; }
 
     /// <summary>Distance between two rows of scales in bytes.</summary>
@@ -109,6 +116,9 @@ public readonly unsafe struct WeightMatrix
 
     /// <summary>What the codes stand for; null for other formats than <see cref="WeightFormat.Codebook"/>.</summary>
     internal CodebookVectors* Vectors { get; }
+
+    /// <summary>Bits of an integer; 0 for other formats than <see cref="WeightFormat.GroupedInt"/>.</summary>
+    internal int CodeBits { get; }
 
     /// <summary>Sizes and order of the codes.</summary>
     internal CodebookShape CodebookShape => new(Rows, Columns, Vectors->Dimension, Vectors->Stages);
@@ -148,6 +158,14 @@ public readonly unsafe struct WeightMatrix
     internal static WeightMatrix TernaryTiles(void* tiles, int rows, int columns, ushort* levels) =>
         new(WeightFormat.TernaryTiles, tiles, rows, columns, 0, levels, 0, 0, 1, 1);
 
+    /// <summary>Describes a matrix of small integers.</summary>
+    /// <param name="rowData">Zero points and codes, [rows, <see cref="IntegerShape.RowBytes"/>].</param>
+    /// <param name="shape">Sizes.</param>
+    /// <param name="scales">Half-precision scales, [rows, groups].</param>
+    internal static WeightMatrix Integers(void* rowData, in IntegerShape shape, ushort* scales) =>
+        new(WeightFormat.GroupedInt, rowData, shape.Rows, shape.Columns, shape.RowBytes, scales,
+            sizeof(ushort) * shape.Groups, 0, 1, IntegerShape.GroupColumns, null, shape.Bits);
+
     /// <summary>First byte of a row; of the whole matrix where rows are interleaved
     /// (<see cref="WeightFormat.Codebook"/>, <see cref="WeightFormat.TernaryTiles"/>).</summary>
     public byte* Row(int row) => Data + (row * RowBytes);
@@ -168,9 +186,10 @@ public readonly unsafe struct WeightMatrix
         if (Format is WeightFormat.Codebook or WeightFormat.TernaryTiles)
             throw new MoeUnsupportedException($"some rows of a matrix stored as {Format}");
         Debug.Assert(first >= 0 && rows >= 0 && first + ((rows - 1) * step) < Rows);
-        byte* scales = Format == WeightFormat.MxFp4 ? Scales + (first * ScaleRowBytes) : Scales;
-        return new(Format, Row(first), rows, Columns, RowBytes * step, scales,
-            Format == WeightFormat.MxFp4 ? ScaleRowBytes * step : ScaleRowBytes,
-            FirstRow + first, BlockRows, BlockColumns);
+        bool scaledRows = Format is WeightFormat.MxFp4 or WeightFormat.GroupedInt;
+        return new(Format, Row(first), rows, Columns, RowBytes * step,
+            scaledRows ? Scales + (first * ScaleRowBytes) : Scales,
+            scaledRows ? ScaleRowBytes * step : ScaleRowBytes,
+            FirstRow + first, BlockRows, BlockColumns, null, CodeBits);
     }
 }

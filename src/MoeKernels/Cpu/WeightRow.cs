@@ -19,6 +19,9 @@ internal static unsafe class WeightRow
             case WeightFormat.Codebook:
                 CodebookRow.Unpack(w, row, 0, w.Columns, destination);
                 break;
+            case WeightFormat.GroupedInt:
+                IntegerRow.Unpack(w, row, 0, w.Columns, destination);
+                break;
             default:
                 for (int i = 0; i < w.Columns; i++)
                     destination[i] = WeightElement.Get(w, row, i);

@@ -3,7 +3,7 @@ using MoeKernels.Packed;
 
 namespace MoeKernels.Planning;
 
-/// <summary>The codebook matrices of a checkpoint, found by their headers.</summary>
+/// <summary>The codebook and integer matrices of a checkpoint, found by their headers.</summary>
 internal sealed class CodedTensors
 {
     private readonly HashSet<string> _parts = new(StringComparer.Ordinal);
@@ -12,12 +12,11 @@ internal sealed class CodedTensors
     /// <exception cref="MoeUnsupportedException">A header is of another version.</exception>
     public CodedTensors(Checkpoint checkpoint, WeightRoles roles)
     {
-        string ending = CodebookTensors.Suffixes[0];
         Stacks =
         [
-            .. checkpoint.Names.Where(name => name.EndsWith(ending, StringComparison.Ordinal))
-                .Order(StringComparer.Ordinal)
-                .Select(name => Read(checkpoint, roles, name[..^ending.Length])),
+            .. CodebookTensors.StacksOf(checkpoint).Select(name => Codebooks(checkpoint, roles, name))
+                .Concat(IntegerTensors.StacksOf(checkpoint).Select(name => Integers(checkpoint, roles, name)))
+                .OrderBy(stack => stack.Name, StringComparer.Ordinal),
         ];
     }
 
@@ -37,19 +36,42 @@ internal sealed class CodedTensors
         return stack.Codebooks * (vectors + inputs);
     }
 
-    private CodedStack Read(Checkpoint checkpoint, WeightRoles roles, string name)
+    private CodedStack Codebooks(Checkpoint checkpoint, WeightRoles roles, string name)
     {
         var (shape, count, codebooks) = CodebookTensors.ReadHeader(checkpoint, name);
-        var codes = checkpoint.Get(name + CodebookTensors.CodesSuffix);
+        CheckBytes(checkpoint.Get(name + CodebookTensors.CodesSuffix), (Int128)count * shape.CodeBytes);
+        return new CodedStack(
+            name, roles.Of(name), count, shape.Rows, shape.Columns, shape.Dimension, shape.Stages, codebooks,
+            Take(checkpoint, name, CodebookTensors.Suffixes));
+    }
 
-        // The header's numbers are then bounded by a file that is there.
-        if (codes.ByteLength != (Int128)count * shape.CodeBytes)
+    private CodedStack Integers(Checkpoint checkpoint, WeightRoles roles, string name)
+    {
+        var (shape, count) = IntegerTensors.ReadHeader(checkpoint, name);
+        CheckBytes(
+            checkpoint.Get(name + IntegerTensors.RowsSuffix), (Int128)count * shape.Rows * shape.RowBytes);
+        return new CodedStack(
+            name, roles.Of(name), count, shape.Rows, shape.Columns, 0, 0, 0,
+            Take(checkpoint, name, IntegerTensors.Suffixes))
         {
-            throw codes.Error($"has {codes.ByteLength} bytes, the header asks for {(Int128)count * shape.CodeBytes}");
-        }
+            Encoding = FormattableString.Invariant($"int{shape.Bits}"),
+        };
+    }
 
+    /// <summary>The header's numbers are then bounded by a file that is there.</summary>
+    private static void CheckBytes(Tensor codes, Int128 expected)
+    {
+        if (codes.ByteLength != expected)
+        {
+            throw codes.Error($"has {codes.ByteLength} bytes, the header asks for {expected}");
+        }
+    }
+
+    /// <summary>Bytes of a stack's tensors.</summary>
+    private long Take(Checkpoint checkpoint, string name, IEnumerable<string> suffixes)
+    {
         long bytes = 0;
-        foreach (string suffix in CodebookTensors.Suffixes)
+        foreach (string suffix in suffixes)
         {
             if (checkpoint.TryGet(name + suffix, out var tensor))
             {
@@ -58,7 +80,6 @@ internal sealed class CodedTensors
             }
         }
 
-        return new CodedStack(
-            name, roles.Of(name), count, shape.Rows, shape.Columns, shape.Dimension, shape.Stages, codebooks, bytes);
+        return bytes;
     }
 }

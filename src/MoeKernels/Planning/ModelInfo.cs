@@ -88,7 +88,7 @@ public sealed record ModelInfo
     /// <summary>Weights by role.</summary>
     public required IReadOnlyList<ModelPart> Parts { get; init; }
 
-    /// <summary>Matrices in codebook form, in name order; empty for a model that is not compressed.</summary>
+    /// <summary>Coded matrices, in name order; empty for a model that is not compressed.</summary>
     public IReadOnlyList<CodedStack> Coded { get; init; } = [];
 
     /// <summary>All tensors, in name order.</summary>

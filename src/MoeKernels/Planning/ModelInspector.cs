@@ -38,7 +38,11 @@ internal static class ModelInspector
                 .. Enum.GetValues<WeightRole>().Select(role => Part(role, tensors, coded, moe))
                     .Where(part => part.Bytes > 0),
             ],
-            Coded = coded.Stacks,
+            Coded =
+            [
+                .. coded.Stacks.Concat(TernarySizes.Stacks(checkpoint, moe))
+                    .OrderBy(stack => stack.Name, StringComparer.Ordinal),
+            ],
             Tensors = tensors,
             Files = checkpoint.Files,
         };

@@ -1,3 +1,4 @@
+using MoeKernels.Formats;
 using MoeKernels.Models.Description;
 using MoeKernels.Packed;
 
@@ -11,6 +12,22 @@ internal static class TernarySizes
 
     /// <summary>Whether a tensor is a part of a matrix in codewords.</summary>
     public static bool IsPart(TensorSummary tensor) => tensor.Name.Contains(".qmoe.", StringComparison.Ordinal);
+
+    /// <summary>Experts in codewords, by layer and kind.</summary>
+    public static IEnumerable<CodedStack> Stacks(Checkpoint checkpoint, IReadOnlyList<MoeSpec> moe) =>
+        from layer in moe
+        let experts = layer.Experts
+        from kind in new[] { layer.Activation.Gated ? experts.Gate : null, experts.Up, experts.Down }.OfType<string>()
+        let tensors = Tensors(checkpoint, layer, kind)
+        where tensors.Length > 0
+        let isDown = kind == experts.Down
+        select new CodedStack(
+            experts.Stack(kind).First, WeightRole.RoutedExperts, layer.Router.Experts,
+            isDown ? experts.Hidden : experts.Intermediate, isDown ? experts.Intermediate : experts.Hidden, 0, 0, 0,
+            tensors.Sum(tensor => tensor.ByteLength))
+        {
+            Encoding = CodedStack.Ternary,
+        };
 
     /// <summary>Weights of a matrix, counted with its levels.</summary>
     public static long Parameters(TensorSummary tensor, IReadOnlyList<MoeSpec> moe) =>
@@ -46,4 +63,14 @@ internal static class TernarySizes
             return up.Experts.Hidden;
         return moe.FirstOrDefault(layer => layer.Experts.Hidden == rows)?.Experts.Intermediate ?? 0;
     }
+
+    /// <summary>What is stored of a layer's matrices of one kind.</summary>
+    private static Tensor[] Tensors(Checkpoint checkpoint, MoeSpec layer, string kind) =>
+    [
+        .. from expert in Enumerable.Range(0, layer.Router.Experts)
+        from spelling in layer.Experts.Expert(expert, kind).Spellings
+        from suffix in new[] { QmoeTensors.Codes, QmoeTensors.RowOffsets, QmoeTensors.Levels }
+        where checkpoint.Contains(spelling + suffix)
+        select checkpoint.Get(spelling + suffix),
+    ];
 }

@@ -29,6 +29,18 @@ internal sealed unsafe class TestMatrix : IDisposable
         }
 
         Random random = new(seed);
+        if (format == WeightFormat.GroupedInt)
+        {
+            IntegerShape shape = new(Math.Max(rows, 1), columns, 3);
+            _data = (byte*)NativeMemory.Alloc((nuint)(shape.Rows * shape.RowBytes));
+            _scales = (byte*)NativeMemory.Alloc((nuint)(shape.Rows * shape.Groups * 2));
+            FillBytes(random, shape.Rows * shape.RowBytes, _ => true);
+            for (int i = 0; i < shape.Rows * shape.Groups; i++)
+                ((Half*)_scales)[i] = (Half)(random.NextSingle() / 256);
+            View = WeightMatrix.Integers(_data, shape, (ushort*)_scales).Slice(0, rows);
+            return;
+        }
+
         int pad = format is WeightFormat.F32 or WeightFormat.F16 or WeightFormat.BF16 ? random.Next(5) : 0;
         int elementBytes = format == WeightFormat.F32 ? 4 : 2;
         int rowBytes = format switch
@@ -66,8 +78,12 @@ internal sealed unsafe class TestMatrix : IDisposable
 
     public WeightMatrix View { get; }
 
-    public static int Columns(WeightFormat format, int columns) =>
-        format == WeightFormat.MxFp4 ? (columns + 31) / 32 * 32 : columns;
+    public static int Columns(WeightFormat format, int columns) => format switch
+    {
+        WeightFormat.MxFp4 => (columns + 31) / 32 * 32,
+        WeightFormat.GroupedInt => Math.Max(columns, 1),
+        _ => columns,
+    };
 
     public void Dispose()
     {

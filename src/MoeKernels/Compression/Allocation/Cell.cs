@@ -1,3 +1,4 @@
+using MoeKernels.Models.Description;
 using MoeKernels.Packed;
 
 namespace MoeKernels.Compression;
@@ -16,6 +17,14 @@ internal sealed record Cell(string Stack, int Layer, string Kind, int Count, int
 
     /// <summary>Weights of all matrices.</summary>
     public long Weights => (long)Count * Rows * Columns;
+
+    /// <summary>The kind as a layer's files name it.</summary>
+    public string Name(ExpertsSpec experts) => Kind switch
+    {
+        Gate => experts.Gate!,
+        Up => experts.Up,
+        _ => experts.Down,
+    };
 
     /// <summary>Bytes on disk and in memory, all metadata counted.</summary>
     public long Bytes(CodeOption option) => CodebookStack.ByteCount(

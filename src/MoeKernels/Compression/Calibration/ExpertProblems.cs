@@ -6,7 +6,8 @@ namespace MoeKernels.Compression;
 
 /// <summary>Works out, for one expert after the other, what its matrices should become; every worker has its
 /// own.</summary>
-/// <remarks>Tokens weigh as much as their outputs do: by the square of the routing weight.</remarks>
+/// <remarks>Tokens weigh as much as their outputs do, by the square of the routing weight, unless all count
+/// alike.</remarks>
 internal sealed unsafe class ExpertProblems(NetworkCalibration network) : IDisposable
 {
     /// <summary>Tokens gathered at a time.</summary>
@@ -214,7 +215,7 @@ internal sealed unsafe class ExpertProblems(NetworkCalibration network) : IDispo
     /// <summary>Multiplies rows by their routing weights and returns the sum of the weights' squares.</summary>
     private double Weigh(int expert, int first, int count, float* rows, int width)
     {
-        if (network.WeightsInputs)
+        if (network.WeightsInputs || network.EqualTokens)
             return count;
         double total = 0;
         foreach (float weight in network.Tokens.WeightsOf(expert).Slice(first, count))

@@ -18,6 +18,9 @@ internal sealed class ExpertTokens
     /// <summary>Number of experts.</summary>
     public int Experts => _offsets.Length - 1;
 
+    /// <summary>Number of tokens of every expert.</summary>
+    public long[] Counts => [.. Enumerable.Range(0, Experts).Select(e => (long)Of(e).Length)];
+
     /// <summary>Tokens of an expert.</summary>
     public ReadOnlySpan<int> Of(int expert) =>
         _tokens.AsSpan(_offsets[expert], _offsets[expert + 1] - _offsets[expert]);

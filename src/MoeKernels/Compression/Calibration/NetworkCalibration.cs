@@ -29,6 +29,9 @@ internal sealed record NetworkCalibration
     /// time.</summary>
     public bool PlainTargets { get; init; }
 
+    /// <summary>Whether every token counts alike, whatever its routing weight.</summary>
+    public bool EqualTokens { get; init; }
+
     /// <summary>Whether routing weights multiply the inputs rather than the outputs.</summary>
     public bool WeightsInputs { get; init; }
 }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using MoeKernels.Formats;
-using MoeKernels.Packed;
 
 namespace MoeKernels.Compression;
 
@@ -20,19 +19,15 @@ internal sealed record LayerFile(long[] Tokens, IReadOnlyDictionary<string, doub
     public static string Name(int index) =>
         string.Create(CultureInfo.InvariantCulture, $"coded-{index:D5}.safetensors");
 
-    /// <summary>Writes the file; it appears whole or not at all.</summary>
-    public void Save(string path, IReadOnlyDictionary<string, CodebookStack> stacks, CancellationToken cancellation)
+    /// <summary>Writes it into the metadata of a file.</summary>
+    public void Describe(IDictionary<string, string> metadata)
     {
-        var writer = new SafetensorsWriter();
-        foreach ((string name, CodebookStack stack) in stacks)
-            CodebookTensors.Add(writer, name, stack);
-        writer.Metadata[TokensKey] = string.Join(' ', Tokens);
+        metadata[TokensKey] = string.Join(' ', Tokens);
         foreach ((string kind, double error) in Errors)
-            writer.Metadata[ErrorPrefix + kind] = error.ToString("R", CultureInfo.InvariantCulture);
-        writer.Save(path, cancellation);
+            metadata[ErrorPrefix + kind] = error.ToString("R", CultureInfo.InvariantCulture);
     }
 
-    /// <summary>Reads what the report needs of a file that <see cref="Save"/> wrote.</summary>
+    /// <summary>Reads what the report needs of a file with <see cref="Describe"/>'s metadata.</summary>
     /// <exception cref="MoeFormatException">It is damaged.</exception>
     public static LayerFile Read(string path)
     {

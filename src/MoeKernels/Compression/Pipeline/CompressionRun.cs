@@ -6,6 +6,7 @@ using MoeKernels.Cpu;
 using MoeKernels.Formats;
 using MoeKernels.Models.Description;
 using MoeKernels.Models.Execution;
+using MoeKernels.Packed;
 
 namespace MoeKernels.Compression;
 
@@ -99,9 +100,15 @@ internal sealed class CompressionRun
     /// <summary>Tokens at the end of the texts that are kept for measuring.</summary>
     public static int HeldOut(int tokens) => tokens / 20;
 
-    /// <summary>Measures the cells and chooses for a budget, unless that was done.</summary>
+    /// <summary>Measures the cells and chooses for a budget, unless that was done or the method has none.</summary>
     public void Allocate(double bits)
     {
+        if (!_options.Method.HasBudget)
+        {
+            State.Write(_partial.StatePath);
+            return;
+        }
+
         if (State.Choices.Count == Cells.Count)
             return;
         if (State.Losses.Count < Cells.Count)
@@ -164,7 +171,7 @@ internal sealed class CompressionRun
             : null;
         using var edges = linears is null ? null : new EdgeCoder(_source, linears, this, _cancellation);
         using ReplacedMatrices? embedding = edges?.Embeddings();
-        var coder = new LayerCoder(this, linears, _pool.Threads, _cancellation);
+        var coder = new LayerCoder(this, Experts(), linears, _cancellation);
         _coded = 0;
         StreamPair? encoded = null;
         try
@@ -218,16 +225,26 @@ internal sealed class CompressionRun
     public void Report(string stage, int done, int total) =>
         _progress?.Invoke(new CompressProgress(stage, done, total, Times.Left(stage, done, total)));
 
+    private IExpertCoder Experts()
+    {
+        (CompressMethod method, int threads) = (_options.Method, _pool.Threads);
+        if (method.HasBudget)
+            return new CodebookExpertCoder(Choice, threads, _cancellation);
+        return method.IntegerBits is { } bits
+            ? new IntegerExpertCoder(bits, method.RoundsPlainly, threads, _cancellation)
+            : new TernaryExpertCoder(method.RoundsPlainly, threads, _cancellation);
+    }
+
     private StackSpec[] Stacks => [.. new[] { _model.Encoder, _model.Decoder }.OfType<StackSpec>()];
 
     private void Check()
     {
         if (Cells.Count == 0)
             throw new MoeUnsupportedException("compressing a model without experts", _folder.Path);
-        if (_folder.Checkpoint.Names.Any(name => name.EndsWith(".codebook", StringComparison.Ordinal)))
+        if (_folder.Checkpoint.Names.Any(IsCoded))
             throw new MoeUnsupportedException("compressing a model that is compressed already", _folder.Path);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(_options.Bits, CompressOptions.MaxBits, nameof(_options.Bits));
-        if (_options.MaxKl is null && !(_options.Bits >= FloorBits))
+        if (_options.Method.HasBudget && _options.MaxKl is null && !(_options.Bits >= FloorBits))
         {
             throw new MoeBudgetException(string.Create(
                 CultureInfo.InvariantCulture,
@@ -235,6 +252,9 @@ internal sealed class CompressionRun
                     + $"{Math.Ceiling(FloorBits * 1000) / 1000}"));
         }
     }
+
+    private static bool IsCoded(string name) => new[] { ".codebook", IntegerTensors.RowsSuffix, QmoeTensors.Codes }
+        .Any(suffix => name.EndsWith(suffix, StringComparison.Ordinal));
 
     /// <summary>Losses by measurement, or by the codes' rate alone.</summary>
     private IReadOnlyList<CellCurve> Measure()
@@ -277,7 +297,7 @@ internal sealed class CompressionRun
         var text = new StringBuilder();
         CultureInfo invariant = CultureInfo.InvariantCulture;
         text.Append(invariant, $"{Version} {_options.Bits} {_options.MaxKl} {_options.DenseBits} ");
-        text.Append(invariant, $"{_options.Allocation} ");
+        text.Append(invariant, $"{_options.Allocation} {_options.Method} {_options.Method.RoundsPlainly} ");
         text.Append(invariant, $"{_windows.Length} {Path.GetFullPath(_folder.Path)}");
         foreach (string file in _folder.Checkpoint.Files)
         {

@@ -1,5 +1,4 @@
 using MoeKernels.Models.Description;
-using MoeKernels.Packed;
 
 namespace MoeKernels.Compression;
 
@@ -48,17 +47,15 @@ internal sealed unsafe class EdgeCoder(
         string path = run.FilePath(file);
         if (!File.Exists(path))
         {
-            var stacks = new Dictionary<string, CodebookStack>();
+            using var tensors = new LayerTensors();
             foreach (TensorName name in names)
             {
                 cancellation.ThrowIfCancellationRequested();
                 WeightMatrix matrix = source.Matrix(name, Model.VocabularySize, Model.Hidden);
-                stacks[name.First] = linears.Code(matrix, moments);
+                tensors.Add(name.First, linears.Code(matrix, moments));
             }
 
-            LayerFile.Empty.Save(path, stacks, cancellation);
-            foreach (CodebookStack stack in stacks.Values)
-                stack.Dispose();
+            tensors.Save(path, LayerFile.Empty, cancellation);
         }
 
         foreach (TensorName name in names)

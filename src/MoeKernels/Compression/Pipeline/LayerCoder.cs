@@ -1,15 +1,14 @@
 using MoeKernels.Models.Description;
-using MoeKernels.Packed;
 
 namespace MoeKernels.Compression;
 
 /// <summary>Codes one layer after the other and writes its file; layers whose file is there are read instead.</summary>
 /// <param name="run">The run.</param>
+/// <param name="experts">Codes routed experts.</param>
 /// <param name="linears">Codes what is no routed expert; null leaves it alone.</param>
-/// <param name="threads">Experts at a time.</param>
 /// <param name="cancellation">Stops between experts.</param>
 internal sealed class LayerCoder(
-    CompressionRun run, LinearCoder? linears, int threads, CancellationToken cancellation)
+    CompressionRun run, IExpertCoder experts, LinearCoder? linears, CancellationToken cancellation)
 {
     private int _next;
 
@@ -32,7 +31,7 @@ internal sealed class LayerCoder(
         if (!File.Exists(path))
             Write(path, moe, others, calibrate, observe);
         LayerFile file = LayerFile.Read(path);
-        ReplacedMatrices replaced = ReplacedMatrices.Open(path);
+        ReplacedMatrices replaced = ReplacedMatrices.Open(path, moe);
         if (moe is not null)
         {
             run.Layers.Add(file);
@@ -49,8 +48,8 @@ internal sealed class LayerCoder(
     {
         if (linears is null)
             return [];
-        var experts = moe is null ? [] : SourceNames.Of(moe).Append(moe.RouterLinear.Weight.First).ToHashSet();
-        return dense.Matrices.Where(pair => !experts.Contains(pair.Key) && LinearCoder.Takes(pair.Value.Matrix))
+        var routed = moe is null ? [] : SourceNames.Of(moe).Append(moe.RouterLinear.Weight.First).ToHashSet();
+        return dense.Matrices.Where(pair => !routed.Contains(pair.Key) && LinearCoder.Takes(pair.Value.Matrix))
             .ToDictionary(pair => pair.Key, pair => pair.Value.Matrix);
     }
 
@@ -58,46 +57,14 @@ internal sealed class LayerCoder(
         string path, MoeSpec? moe, Dictionary<string, WeightMatrix> others, Func<NetworkCalibration> calibrate,
         Func<IEnumerable<WeightMatrix>, InputMoments> observe)
     {
-        var stacks = new Dictionary<string, CodebookStack>();
-        try
+        using var tensors = new LayerTensors();
+        LayerFile file = moe is null ? LayerFile.Empty : experts.Code(moe, calibrate(), tensors);
+        if (others.Count > 0)
         {
-            LayerFile file = moe is null ? LayerFile.Empty : Experts(moe, calibrate(), stacks);
-            if (others.Count > 0)
-            {
-                using InputMoments moments = observe(others.Values);
-                linears!.Code(others, moments, stacks);
-            }
-
-            file.Save(path, stacks, cancellation);
-        }
-        finally
-        {
-            foreach (CodebookStack stack in stacks.Values)
-                stack.Dispose();
-        }
-    }
-
-    private LayerFile Experts(MoeSpec moe, NetworkCalibration network, Dictionary<string, CodebookStack> stacks)
-    {
-        Cell[] cells = [.. StackWalk.Cells(moe, 0)];
-        var options = cells.ToDictionary(cell => cell.Kind, Options);
-        CompressedNetwork coded = new NetworkCompressor(network, options, threads, cancellation).Run();
-        var errors = new Dictionary<string, double>();
-        foreach (Cell cell in cells)
-        {
-            CodebookGroup group = coded.Of(cell.Kind);
-            stacks[cell.Stack] = group.ToStack();
-            errors[cell.Kind] = group.RelativeError;
+            using InputMoments moments = observe(others.Values);
+            linears!.Code(others, moments, tensors);
         }
 
-        ExpertTokens tokens = network.Tokens;
-        return new LayerFile(
-            [.. Enumerable.Range(0, tokens.Experts).Select(e => (long)tokens.Of(e).Length)], errors);
-    }
-
-    private CodebookOptions Options(Cell cell)
-    {
-        CodeOption option = run.Choice(cell);
-        return new CodebookOptions(option.Dimension, option.Stages);
+        tensors.Save(path, file, cancellation);
     }
 }

@@ -22,17 +22,16 @@ internal sealed unsafe class LinearCoder(double bits, int threads, CancellationT
     /// <param name="matrices">Matrices by name.</param>
     /// <param name="moments">Moments of their inputs; those that were not multiplied as a whole are left
     /// alone.</param>
-    /// <param name="stacks">Receives the stacks; the caller disposes them.</param>
+    /// <param name="tensors">Receives the stacks.</param>
     public void Code(
-        IReadOnlyDictionary<string, WeightMatrix> matrices, InputMoments moments,
-        Dictionary<string, CodebookStack> stacks)
+        IReadOnlyDictionary<string, WeightMatrix> matrices, InputMoments moments, LayerTensors tensors)
     {
         var parallelism = new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellation };
         Parallel.ForEach(matrices.Where(pair => moments.Of(pair.Value) != null), parallelism, pair =>
         {
             CodebookStack stack = Code(pair.Value, moments.Of(pair.Value));
-            lock (stacks)
-                stacks.Add(pair.Key, stack);
+            lock (tensors)
+                tensors.Add(pair.Key, stack);
         });
     }
 

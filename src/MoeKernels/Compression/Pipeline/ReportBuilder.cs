@@ -36,7 +36,7 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         Source = Source,
         Output = Output,
         Family = dense.Family,
-        Method = "codebook",
+        Method = options.Method.Name,
         Settings = [.. Settings()],
         Sizes = Sizes(),
         Quality = Result is null
@@ -56,18 +56,21 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         Notes = [.. Notes()],
     };
 
-    private long ExpertBytes => run.Cells.Sum(cell => cell.Bytes(run.Choice(cell)));
+    private long ExpertBytes => run.Cells.Sum(cell => Stored(cell).Bytes);
 
-    private bool Predicted => options.Allocation != AllocationMode.Uniform && !dense.IsEncoderDecoder;
+    private bool Predicted => options.Method.HasBudget && options.Allocation != AllocationMode.Uniform && !dense.IsEncoderDecoder;
 
     private IEnumerable<ReportSetting> Settings()
     {
-        yield return Setting("bits", options.MaxKl is null ? options.Bits : 8.0 * ExpertBytes / run.ExpertWeights);
+        yield return new ReportSetting("method", options.Method.ToString());
+        bool asked = options.Method.HasBudget && options.MaxKl is null;
+        yield return Setting("bits", asked ? options.Bits : 8.0 * ExpertBytes / run.ExpertWeights);
         if (options.MaxKl is { } kl)
             yield return Setting("max-kl", kl);
         if (options.DenseBits is { } denseBits)
             yield return Setting("dense-bits", denseBits);
-        yield return new ReportSetting("allocation", options.Allocation.ToString().ToLowerInvariant());
+        if (options.Method.HasBudget)
+            yield return new ReportSetting("allocation", options.Allocation.ToString().ToLowerInvariant());
         yield return Setting("calibration tokens", run.Windows.Tokens.Length);
         yield return Setting("window", run.Windows.Length);
     }
@@ -94,15 +97,14 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         for (int i = 0; i < run.Cells.Count; i++)
         {
             Cell cell = run.Cells[i];
-            CodeOption option = run.Choice(cell);
-            int index = CodeOption.All.ToList().IndexOf(option);
+            CodedStack stored = Stored(cell);
             int layer = run.Cells.Take(i + 1).Select(other => other.Layer).Distinct().Count() - 1;
-            yield return new CompressedCell(cell.Layer, cell.Kind, "codebook", cell.Weights, cell.Bytes(option))
+            yield return new CompressedCell(cell.Layer, cell.Kind, stored.Encoding, cell.Weights, stored.Bytes)
             {
-                Dimension = option.Dimension,
-                Stages = option.Stages,
+                Dimension = stored.Dimension > 0 ? stored.Dimension : null,
+                Stages = stored.Stages > 0 ? stored.Stages : null,
                 Routed = true,
-                Kl = Predicted ? run.State.Losses[cell.Stack][index] : null,
+                Kl = Predicted ? Loss(cell) : null,
                 LayerError = run.Layers[layer].Errors.TryGetValue(cell.Kind, out double error) ? error : null,
             };
         }
@@ -134,8 +136,7 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         if (!Predicted)
             yield break;
         double chosen = 8.0 * ExpertBytes / run.ExpertWeights;
-        double chosenLoss = run.Cells.Sum(
-            cell => run.State.Losses[cell.Stack][CodeOption.All.ToList().IndexOf(run.Choice(cell))]);
+        double chosenLoss = run.Cells.Sum(Loss);
         foreach (double bits in CurveBits.Prepend(run.FloorBits).Where(bits => bits >= run.FloorBits).Order())
             yield return new AllocationPoint(bits, run.Predict(bits), null);
         yield return new AllocationPoint(chosen, chosenLoss, Result?.Kl, Chosen: true);
@@ -146,6 +147,11 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         if (dense.IsEncoderDecoder)
             yield return "Encoder-decoder models are not measured: bits are spread evenly and nothing is evaluated.";
     }
+
+    private CodedStack Stored(Cell cell) => coded.Coded.First(stack => stack.Name == cell.Stack);
+
+    private double Loss(Cell cell) =>
+        run.State.Losses[cell.Stack][CodeOption.All.ToList().IndexOf(run.Choice(cell))];
 
     private int SparseBlock(int index) => run.Cells.Select(cell => cell.Layer).Distinct().ElementAt(index);
 

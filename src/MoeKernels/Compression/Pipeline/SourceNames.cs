@@ -1,4 +1,3 @@
-using System.Globalization;
 using MoeKernels.Models.Description;
 
 namespace MoeKernels.Compression;
@@ -21,11 +20,7 @@ internal static class SourceNames
         var names = new List<TensorName> { experts.FusedGateUp, experts.FusedDown };
         string?[] kinds = [experts.Gate, experts.Up, experts.Down];
         for (int e = 0; e < moe.Router.Experts; e++)
-        {
-            string expert = experts.ExpertFormat.Replace(
-                "{0}", e.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
-            names.AddRange(kinds.OfType<string>().Select(kind => experts.Module.With($".{expert}.{kind}.weight")));
-        }
+            names.AddRange(kinds.OfType<string>().Select(kind => experts.Expert(e, kind).With(".weight")));
 
         return names.SelectMany(Of);
     }

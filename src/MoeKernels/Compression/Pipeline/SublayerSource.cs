@@ -21,7 +21,7 @@ internal sealed class SublayerSource(ModelFolder folder, ModelDescription descri
     /// <param name="replaced">Matrices in place of the folder's, by stack name; null for none.</param>
     public BuiltSublayer Build(SublayerSpec spec, IReadOnlyDictionary<string, WeightMatrix[]>? replaced = null)
     {
-        var memory = new ModelMemory(new Nothing());
+        var memory = new ModelMemory(new Unowned());
         try
         {
             var binder = new WeightBinder(folder.Checkpoint, folder.Config, memory, replaced);
@@ -40,7 +40,7 @@ internal sealed class SublayerSource(ModelFolder folder, ModelDescription descri
         StackSpec spec, WindowRunner runner, TokenRows hidden,
         IReadOnlyDictionary<string, WeightMatrix[]>? replaced = null)
     {
-        using var memory = new ModelMemory(new Nothing());
+        using var memory = new ModelMemory(new Unowned());
         var builder = new LayerBuilder(new WeightBinder(folder.Checkpoint, folder.Config, memory, replaced));
         StackInput input = builder.BuildInput(
             spec, description.VocabularySize, description.Hidden, cached: !runner.IsEncoder);
@@ -50,7 +50,7 @@ internal sealed class SublayerSource(ModelFolder folder, ModelDescription descri
     /// <summary>Applies a stack's last norm in place.</summary>
     public void FinalNorm(StackSpec spec, WindowRunner runner, TokenRows hidden)
     {
-        using var memory = new ModelMemory(new Nothing());
+        using var memory = new ModelMemory(new Unowned());
         var binder = new WeightBinder(folder.Checkpoint, folder.Config, memory);
         runner.Normalize(binder.Norm(spec.FinalNorm), hidden, hidden);
     }
@@ -58,7 +58,7 @@ internal sealed class SublayerSource(ModelFolder folder, ModelDescription descri
     /// <summary>A single matrix of the folder; valid as long as the folder.</summary>
     public WeightMatrix Matrix(TensorName name, int rows, int columns)
     {
-        using var memory = new ModelMemory(new Nothing());
+        using var memory = new ModelMemory(new Unowned());
         return new WeightBinder(folder.Checkpoint, folder.Config, memory).Matrix(name, rows, columns);
     }
 
@@ -66,7 +66,7 @@ internal sealed class SublayerSource(ModelFolder folder, ModelDescription descri
     public (LinearWeights Head, ModelMemory Memory) BuildHead(
         IReadOnlyDictionary<string, WeightMatrix[]>? replaced = null)
     {
-        var memory = new ModelMemory(new Nothing());
+        var memory = new ModelMemory(new Unowned());
         try
         {
             var binder = new WeightBinder(folder.Checkpoint, folder.Config, memory, replaced);
@@ -78,13 +78,14 @@ internal sealed class SublayerSource(ModelFolder folder, ModelDescription descri
             throw;
         }
     }
+}
 
-    /// <summary>The parts' files stay open with the folder.</summary>
-    private sealed class Nothing : IDisposable
+/// <summary>For memory whose files stay open elsewhere.</summary>
+internal sealed class Unowned : IDisposable
+{
+    /// <inheritdoc/>
+    public void Dispose()
     {
-        public void Dispose()
-        {
-        }
     }
 }
 

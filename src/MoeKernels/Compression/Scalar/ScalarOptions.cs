@@ -27,6 +27,9 @@ internal sealed record ScalarOptions(ScalarGrid Grid)
     /// are bf16 themselves.</summary>
     public bool Bf16Levels { get; init; }
 
+    /// <summary>Rounds the scales of equidistant groups to fp16, the width in which they are stored.</summary>
+    public bool HalfScales { get; init; }
+
     /// <summary>QMoE's own settings, with levels its files can hold.</summary>
     public static ScalarOptions Qmoe => new(ScalarGrid.Ternary) { Bf16Levels = true };
 
@@ -34,6 +37,9 @@ internal sealed record ScalarOptions(ScalarGrid Grid)
     /// <param name="bits">2, 3 or 4, as a rule.</param>
     public static ScalarOptions Integers(int bits) =>
         new(ScalarGrid.Uniform(bits)) { Damping = .01f, GroupSize = 64, BlockColumns = 64 };
+
+    /// <summary><see cref="Integers"/> with scales that their files can hold.</summary>
+    public static ScalarOptions StoredIntegers(int bits) => Integers(bits) with { HalfScales = true };
 
     /// <summary>Groups of a row.</summary>
     public int Groups(int columns) => GroupSize == WholeRow ? 1 : (columns + GroupSize - 1) / GroupSize;

@@ -114,12 +114,18 @@ internal unsafe ref struct ScalarPass
             {
                 nint output = ((nint)(row + lane) * groups) + group;
                 _options.Grid.Fit(Level(smallest[lane]), Level(largest[lane]), out Scales[output], out Zeros[output]);
+                if (_options.HalfScales)
+                    Scales[output] = HalfScale(Scales[output]);
             }
         }
     }
 
     /// <summary>A level in the width it will be stored.</summary>
     private readonly float Level(float value) => _options.Bf16Levels ? BFloat16.Round(value) : value;
+
+    /// <summary>The nearest fp16 number that is positive and finite: weights are divided by it.</summary>
+    private static float HalfScale(float scale) =>
+        (float)(Half)Math.Clamp(scale, (float)Half.Epsilon, (float)Half.MaxValue);
 
     private readonly void LoadGroup(int group)
     {

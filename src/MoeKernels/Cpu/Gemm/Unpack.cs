@@ -35,7 +35,7 @@ internal static unsafe class Unpack
             case WeightFormat.MxFp4:
                 MxFp4<T>(w, row, column, count, destination, groupStride);
                 break;
-            case WeightFormat.Codebook or WeightFormat.TernaryTiles:
+            case WeightFormat.Codebook or WeightFormat.TernaryTiles or WeightFormat.GroupedInt:
                 Coded<T>(w, row, column, count, destination, groupStride);
                 break;
             default:
@@ -116,6 +116,8 @@ internal static unsafe class Unpack
             int padded = (valid + 15) & ~15;
             if (w.Format == WeightFormat.Codebook)
                 CodebookRow.Unpack(w, row, column + i, valid, values);
+            else if (w.Format == WeightFormat.GroupedInt)
+                IntegerRow.Unpack(w, row, column + i, valid, values);
             else
                 TernaryTileRow.Unpack(w, row, column + i, valid, values);
             new Span<float>(values + valid, padded - valid).Clear();

@@ -1,3 +1,4 @@
+using System.Globalization;
 using MoeKernels.Experts;
 using MoeKernels.Models.Layers;
 using MoeKernels.Router;
@@ -35,8 +36,15 @@ internal sealed record ExpertsSpec
     public TensorName FusedDown => Module.With(".down_proj");
 
     /// <summary>All experts' matrices of one kind (<see cref="Gate"/>, <see cref="Up"/> or <see cref="Down"/>) as one
-    /// stack of codebook matrices.</summary>
+    /// stack of codebook or integer matrices.</summary>
     public TensorName Stack(string kind) => Module.With($".{kind}.weight");
+
+    /// <summary>Module of one expert's matrix of a kind.</summary>
+    public TensorName Expert(int expert, string kind)
+    {
+        string id = expert.ToString(CultureInfo.InvariantCulture);
+        return Module.With($".{ExpertFormat.Replace("{0}", id, StringComparison.Ordinal)}.{kind}");
+    }
 
     public GateUpOrder FusedOrder { get; init; }
 

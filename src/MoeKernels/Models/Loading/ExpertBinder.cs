@@ -6,7 +6,7 @@ namespace MoeKernels.Models.Loading;
 
 /// <summary>Binds routed experts from any layout: one tensor per expert and matrix (A), fused with inputs before
 /// outputs (B, released by Llama-4 and GPT-OSS), fused with outputs before inputs (C, saved by transformers 5), or
-/// MXFP4 blocks, codebook matrices or QMoE's codewords.</summary>
+/// MXFP4 blocks, stacks of codebook or integer matrices, or QMoE's codewords.</summary>
 /// <remarks>A and C are views. B is transposed once into owned memory, in its stored width; codewords become
 /// tiles.</remarks>
 internal sealed unsafe class ExpertBinder
@@ -44,15 +44,12 @@ internal sealed unsafe class ExpertBinder
         Bias(_spec.Up, _spec.Intermediate, 1),
         Bias(_spec.Down, _spec.Hidden, null));
 
-    private TensorName InExpert(int expert, string name) =>
-        _spec.Module.With($".{_spec.ExpertFormat.Replace("{0}", $"{expert}", StringComparison.Ordinal)}.{name}");
-
     private WeightMatrix* PerExpert(string name, int rows, int columns)
     {
         if (_binder.StackOrNull(_spec.Stack(name), _experts, rows, columns) is { } stack)
             return _binder.Memory.Keep<WeightMatrix>(stack, name);
 
-        TensorName[] names = [.. Enumerable.Range(0, _experts).Select(e => InExpert(e, name).With(".weight"))];
+        TensorName[] names = [.. Enumerable.Range(0, _experts).Select(e => _spec.Expert(e, name).With(".weight"))];
         WeightMatrix[] views = _binder.Ternary.Has(names[0])
             ? _binder.Ternary.Convert(names, rows, columns)
             : Array.ConvertAll(names, weight => _binder.Matrix(weight, rows, columns));
@@ -73,13 +70,13 @@ internal sealed unsafe class ExpertBinder
 
     private float** PerExpertBias(string name, int length)
     {
-        TensorName first = InExpert(0, name).With(".bias");
+        TensorName first = _spec.Expert(0, name).With(".bias");
         if (_spec.Bias == BiasRule.None || (_spec.Bias == BiasRule.WhenPresent && !_binder.Has(first)))
             return null;
 
         var biases = (float**)_binder.Memory.Allocate<nint>(_experts, name);
         for (int e = 0; e < _experts; e++)
-            biases[e] = _binder.Vector(InExpert(e, name).With(".bias"), length);
+            biases[e] = _binder.Vector(_spec.Expert(e, name).With(".bias"), length);
 
         return biases;
     }

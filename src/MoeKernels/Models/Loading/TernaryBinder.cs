@@ -27,7 +27,7 @@ internal sealed unsafe class TernaryBinder(Checkpoint checkpoint, ModelMemory me
         {
             Parallel.For(0, views.Length, i =>
             {
-                string name = Find(weights[i]) ?? Module(weights[i].First);
+                string name = Find(weights[i]) ?? Name(weights[i]);
                 QmoeMatrix matrix = QmoeTensors.Read(checkpoint, name, rows, columns);
                 views[i] = exact
                     ? Dense(matrix, (ushort*)dense + ((nint)i * rows * columns))
@@ -61,6 +61,9 @@ internal sealed unsafe class TernaryBinder(Checkpoint checkpoint, ModelMemory me
         nint rowBytes = sizeof(ushort) * (nint)matrix.Columns;
         return new WeightMatrix(WeightFormat.BF16, weights, matrix.Rows, matrix.Columns, rowBytes);
     }
+
+    /// <summary>Name under which a matrix is stored in codewords: that of its module.</summary>
+    public static string Name(TensorName weight) => Module(weight.First);
 
     private string? Find(TensorName weight) =>
         weight.Spellings.Select(Module).FirstOrDefault(name => QmoeTensors.Contains(checkpoint, name));

@@ -47,8 +47,8 @@ internal sealed unsafe class WeightBinder
     public Dictionary<string, (TensorName Name, WeightMatrix Matrix)> Single { get; } =
         new(StringComparer.Ordinal);
 
-    /// <summary>Whether one of the names is there: as a plain matrix, as MXFP4 blocks or as codebook
-    /// matrices.</summary>
+    /// <summary>Whether one of the names is there: as a plain matrix, as MXFP4 blocks, or as a stack of codebook or
+    /// integer matrices.</summary>
     public bool Has(TensorName name) => Resolve(name) is not null;
 
     /// <summary>A matrix in its stored width.</summary>
@@ -67,18 +67,18 @@ internal sealed unsafe class WeightBinder
         return matrix;
     }
 
-    /// <summary>Whether there are codebook matrices of that name.</summary>
+    /// <summary>Whether there is a stack of codebook or integer matrices of that name.</summary>
     public bool HasStack(TensorName name) => _replaced?.ContainsKey(name.First) == true
-        || name.Spellings.Any(spelling => CodebookTensors.Contains(_checkpoint, spelling));
+        || name.Spellings.Any(IsStack);
 
-    /// <summary>One codebook matrix per expert, or null where the checkpoint has none of that name.</summary>
+    /// <summary>The coded matrix of each expert, or null where the checkpoint has none of that name.</summary>
     /// <exception cref="MoeFormatException">A tensor is damaged, or the sizes are others.</exception>
     /// <exception cref="MoeUnsupportedException">They are of another version.</exception>
     public WeightMatrix[]? StackOrNull(TensorName name, int experts, int rows, int columns)
     {
         if (_replaced is not null && _replaced.TryGetValue(name.First, out WeightMatrix[]? replaced))
             return replaced;
-        return name.Spellings.FirstOrDefault(spelling => CodebookTensors.Contains(_checkpoint, spelling)) is { } present
+        return name.Spellings.FirstOrDefault(IsStack) is { } present
             ? Stack(present, experts, rows, columns)
             : null;
     }
@@ -143,15 +143,21 @@ internal sealed unsafe class WeightBinder
     private string Present(TensorName name) => Resolve(name) ?? name.First;
 
     private string? Resolve(TensorName name) => name.Spellings.FirstOrDefault(
-        spelling => _checkpoint.HasMatrix(spelling) || CodebookTensors.Contains(_checkpoint, spelling));
+        spelling => _checkpoint.HasMatrix(spelling) || IsStack(spelling));
+
+    private bool IsStack(string name) =>
+        CodebookTensors.Contains(_checkpoint, name) || IntegerTensors.Contains(_checkpoint, name);
 
     private WeightMatrix[] Stack(string name, int experts, int rows, int columns)
     {
-        WeightMatrix[] matrices = CodebookTensors.Read(_checkpoint, name, out IReadOnlyList<Codebook> codebooks);
+        IReadOnlyList<Codebook> codebooks = [];
+        WeightMatrix[] matrices = CodebookTensors.Contains(_checkpoint, name)
+            ? CodebookTensors.Read(_checkpoint, name, out codebooks)
+            : IntegerTensors.Read(_checkpoint, name);
         foreach (Codebook codebook in codebooks)
             Memory.Own(codebook);
-        foreach (string suffix in CodebookTensors.Suffixes.Where(suffix => _checkpoint.Contains(name + suffix)))
-            _bound.Add(name + suffix);
+        _bound.UnionWith(CodebookTensors.Suffixes.Concat(IntegerTensors.Suffixes).Select(suffix => name + suffix)
+            .Where(_checkpoint.Contains));
         (int count, WeightMatrix first) = (matrices.Length, matrices[0]);
         return count == experts && first.Rows == rows && first.Columns == columns ? matrices
             : throw new MoeFormatException(

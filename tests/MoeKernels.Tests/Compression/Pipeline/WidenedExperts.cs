@@ -23,7 +23,7 @@ internal sealed unsafe class WidenedExperts : IDisposable
 
     private WeightMatrix Widen(WeightMatrix w)
     {
-        Assert.Equal(WeightFormat.Codebook, w.Format);
+        Assert.True(w.Format is WeightFormat.Codebook or WeightFormat.GroupedInt or WeightFormat.TernaryTiles);
         NativeBuffer buffer = NativeBuffer.Allocate(sizeof(float) * (long)w.Rows * w.Columns, "widened weights");
         _buffers.Add(buffer);
         float* first = (float*)buffer.Pointer;
