@@ -9,7 +9,7 @@ using MoeKernels.Models.Families;
 namespace MoeKernels;
 
 /// <summary>Writes compressed copies of models.</summary>
-public static class Compressor
+public static partial class Compressor
 {
     /// <summary>Windows the result is evaluated on.</summary>
     private const int EvaluatedWindows = 64;
@@ -78,6 +78,11 @@ public static class Compressor
         EvaluationResult? result = options.MaxKl is { } most
             ? await SearchAsync(run, model, partial.Path, most, options, cancellation).ConfigureAwait(false)
             : await WriteAsync(run, model, partial.Path, options.Bits, options, cancellation).ConfigureAwait(false);
+        IReadOnlyList<ComparisonPoint> comparisons = options.Compare
+            ? await CompareAsync(
+                folder, description, ids, partial.Path, pool, options, value => progress?.Report(value), cancellation)
+                .ConfigureAwait(false)
+            : [];
         string[] files = [.. Directory.GetFiles(partial.Path).Select(Path.GetFileName).OfType<string>()
             .Where(PartialFolder.IsModelFile)];
         Manifest.Write(partial.Path, files, options.Method.ToString(), cancellation);
@@ -87,6 +92,7 @@ public static class Compressor
             Source = model,
             Output = output,
             Result = result,
+            Comparisons = comparisons,
             SourceResidentBytes = MoeModel.Plan(model).TotalBytes,
             ResidentBytes = MoeModel.Plan(partial.Path).TotalBytes,
             PeakBytes = Process.GetCurrentProcess().PeakWorkingSet64,

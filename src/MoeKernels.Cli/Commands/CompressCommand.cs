@@ -36,11 +36,15 @@ internal static class CompressCommand
         {
             Description = "How bits are spread; default: fast",
         };
+        var compare = new Option<bool>("--compare")
+        {
+            Description = "Also measure QMoE's method and plain rounding for the report; takes several times as long",
+        };
         var restart = new Option<bool>("--restart") { Description = "Start again where an earlier run was stopped" };
         var threads = ModelArguments.Threads();
         var command = new Command("compress", "Write a compressed copy and a report")
         {
-            model, output, method, bits, denseBits, maxKl, texts, tokens, window, allocation, restart, threads,
+            model, output, method, bits, denseBits, maxKl, texts, tokens, window, allocation, compare, restart, threads,
         };
         command.Validators.Add(result =>
         {
@@ -56,6 +60,7 @@ internal static class CompressCommand
                 DenseBits = Exact(parsed.GetValue(denseBits)),
                 MaxKl = Exact(parsed.GetValue(maxKl)),
                 Allocation = parsed.GetValue(allocation),
+                Compare = parsed.GetValue(compare),
                 Resume = !parsed.GetValue(restart),
                 Threads = parsed.GetValue(threads) ?? 0,
             };

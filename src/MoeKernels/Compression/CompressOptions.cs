@@ -7,7 +7,7 @@ public sealed record CompressOptions
     public const double MaxBits = 4.3;
 
     /// <summary>Bits per weight without another choice.</summary>
-    private const double DefaultBits = 1;
+    internal const double DefaultBits = 1;
 
     /// <summary>How experts are coded.</summary>
     public CompressMethod Method { get; init; }
@@ -37,6 +37,10 @@ public sealed record CompressOptions
     /// <summary>Tokens of a window; no more than the model's context.</summary>
     public int Window { get; init; } = 512;
 
+    /// <summary>Also measures what QMoE's method and plain rounding give, at the bits they take, for the report: each
+    /// is coded and evaluated like the result itself, and takes that time and disk space.</summary>
+    public bool Compare { get; init; }
+
     /// <summary>Goes on where an earlier run with the same settings stopped; false starts again.</summary>
     public bool Resume { get; init; } = true;
 
@@ -59,7 +63,11 @@ public sealed record CompressOptions
         if (MaxKl is { } kl && !(kl > 0 && double.IsFinite(kl)))
             throw new ArgumentOutOfRangeException(nameof(MaxKl), kl, "The divergence must be above 0.");
         if (!Method.HasBudget && (Bits != DefaultBits || MaxKl is not null))
-            throw new ArgumentException($"The method {Method} spends no budget: bits and divergence are what they are.");
+        {
+            throw new ArgumentException(
+                $"The method {Method} spends no budget: bits and divergence are what they are.");
+        }
+
         ArgumentOutOfRangeException.ThrowIfLessThan(Tokens, 1, nameof(Tokens));
         ArgumentOutOfRangeException.ThrowIfLessThan(Window, 2, nameof(Window));
         ArgumentOutOfRangeException.ThrowIfNegative(Threads, nameof(Threads));

@@ -58,6 +58,14 @@ internal sealed class PartialFolder : IDisposable
     {
         foreach (string file in Directory.GetFiles(Path).Where(file => file != this[LockFile]))
             File.Delete(file);
+        ClearFolders();
+    }
+
+    /// <summary>Removes folders inside it, which a stopped run may have left.</summary>
+    private void ClearFolders()
+    {
+        foreach (string folder in Directory.GetDirectories(Path))
+            Directory.Delete(folder, recursive: true);
     }
 
     /// <summary>Gives the folder its name.</summary>
@@ -69,6 +77,7 @@ internal sealed class PartialFolder : IDisposable
         File.Delete(this[LockFile]);
         try
         {
+            ClearFolders();
             if (Directory.Exists(_output))
                 Directory.Delete(_output);
             Directory.Move(Path, _output);

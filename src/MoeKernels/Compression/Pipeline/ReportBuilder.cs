@@ -22,6 +22,8 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
 
     public required EvaluationResult? Result { get; init; }
 
+    public IReadOnlyList<ComparisonPoint> Comparisons { get; init; } = [];
+
     public required long SourceResidentBytes { get; init; }
 
     public required long ResidentBytes { get; init; }
@@ -53,6 +55,7 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         Cells = [.. ExpertCells(), .. OtherCells()],
         Coverage = [.. run.Layers.Select((layer, i) => new ExpertCoverage(SparseBlock(i), layer.Tokens))],
         Curve = [.. Curve()],
+        Comparisons = Comparisons,
         Notes = [.. Notes()],
     };
 

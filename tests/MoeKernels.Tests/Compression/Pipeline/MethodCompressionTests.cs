@@ -89,6 +89,27 @@ public sealed class MethodCompressionTests
     }
 
     [Fact]
+    public async Task Model_Compared_HasThePointsOfTheOtherMethods()
+    {
+        using TempFolder temp = new();
+        CompressOptions options = Options("int:4") with { Compare = true, Tokens = 1024 };
+        CompressionReport report = await Compressor.RunAsync(
+            Model, temp["out"], options, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Equal(
+            ["qmoe", "plain ternary rounding", "plain rounding", "plain rounding", "plain rounding"],
+            report.Comparisons.Select(point => point.Method));
+        Assert.All(report.Comparisons, point => Assert.True(point.Bits > 0 && point.Kl > 0));
+        ComparisonPoint[] rounded = [.. report.Comparisons.Where(point => point.Method == "plain rounding")];
+        Assert.Equal([2.375, 3.375, 4.375], rounded.Select(point => Math.Floor(point.Bits * 200) / 200));
+        Assert.True(rounded[0].Kl > rounded[1].Kl && rounded[1].Kl > rounded[2].Kl);
+        Assert.True(report.Comparisons[0].Kl < report.Comparisons[1].Kl);
+        Assert.Empty(Directory.GetDirectories(temp["out"]));
+        string picture = await File.ReadAllTextAsync(
+            Path.Combine(temp["out"], "loss.svg"), TestContext.Current.CancellationToken);
+        Assert.Contains("plain rounding", picture, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Model_CompressedAgainAfterAStop_KeepsWhatWasCoded()
     {
         using TempFolder temp = new();
@@ -143,7 +164,8 @@ public sealed class MethodCompressionTests
     };
 
     private static Task<CompressionReport> RunAsync(
-        string output, string name, Action<CompressProgress>? progress = null, CancellationToken cancellation = default) =>
+        string output, string name, Action<CompressProgress>? progress = null,
+        CancellationToken cancellation = default) =>
         Compressor.RunAsync(
             Model, output, Options(name), progress is null ? null : new Direct(progress), cancellation);
 
