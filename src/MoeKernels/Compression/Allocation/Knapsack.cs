@@ -3,7 +3,7 @@ namespace MoeKernels.Compression;
 /// <summary>Chooses an option for every cell so that the sum of losses is least within a number of bytes.</summary>
 internal static class Knapsack
 {
-    /// <summary>Budget steps of the dynamic programme: a thousandth of a bit where weights have one.</summary>
+    /// <summary>Most budget steps of the dynamic programme: a thousandth of a bit where weights have one.</summary>
     private const int Steps = 4096;
 
     /// <summary>Fewest bytes that any choice takes.</summary>
@@ -20,13 +20,14 @@ internal static class Knapsack
         ArgumentOutOfRangeException.ThrowIfLessThan(budget, floor);
 
         // Bytes above the floor, in steps that are rounded up, so that the budget holds.
+        int steps = (int)Math.Min(budget - floor, Steps);
         double step = Math.Max((budget - floor) / (double)Steps, 1);
-        double[] best = new double[Steps + 1];
+        double[] best = new double[steps + 1];
         Array.Fill(best, double.PositiveInfinity);
         best[0] = 0;
         var choices = new byte[curves.Count][];
         for (int c = 0; c < curves.Count; c++)
-            best = Extend(curves[c], step, best, choices[c] = new byte[Steps + 1]);
+            best = Extend(curves[c], step, best, choices[c] = new byte[steps + 1]);
 
         int[] chosen = new int[curves.Count];
         int used = Array.IndexOf(best, best.Min());
