@@ -30,10 +30,12 @@ internal sealed class ModelFolder : IDisposable
     /// <param name="path">Path of the folder.</param>
     /// <param name="openWeights">Opens its weights; null for safetensors.</param>
     /// <exception cref="MoeFormatException">The folder or a file is missing or not valid.</exception>
-    /// <exception cref="MoeUnsupportedException">The folder or path holds a model in another format.</exception>
+    /// <exception cref="MoeUnsupportedException">The folder or path holds a model in another format or of a newer
+    /// version.</exception>
     internal static ModelFolder Open(string path, Func<string, Checkpoint>? openWeights = null)
     {
         ConfigReader config = OpenConfig(path);
+        FolderManifest.Check(path);
         string generation = System.IO.Path.Combine(path, GenerationFile);
         ConfigReader? generationConfig = File.Exists(generation) ? ConfigReader.Open(generation) : null;
         return new ModelFolder(path, config, generationConfig, (openWeights ?? Checkpoint.Open)(path));

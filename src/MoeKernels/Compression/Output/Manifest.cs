@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Security.Cryptography;
 using System.Text.Json;
 using MoeKernels.Formats;
 
@@ -10,10 +9,7 @@ namespace MoeKernels.Compression;
 internal static class Manifest
 {
     /// <summary>Name of the file.</summary>
-    public const string FileName = "moekernels.json";
-
-    private const int Version = 1;
-    private const int MaxBytes = 16 << 20;
+    public const string FileName = FolderManifest.FileName;
 
     /// <summary>Whether a folder has a manifest.</summary>
     public static bool Exists(string folder) => File.Exists(Path.Combine(folder, FileName));
@@ -30,11 +26,11 @@ internal static class Manifest
         using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = true }))
         {
             json.WriteStartObject();
-            json.WriteNumber("format_version", Version);
+            FolderManifest.WriteVersion(json);
             json.WriteString("method", method);
             json.WriteStartObject("sha256");
             foreach (string name in files.Order(StringComparer.Ordinal))
-                json.WriteString(name, Hash(Path.Combine(folder, name), null, cancellation));
+                json.WriteString(name, FileHash.Of(Path.Combine(folder, name), null, cancellation));
             json.WriteEndObject();
             json.WriteEndObject();
         }
@@ -60,7 +56,7 @@ internal static class Manifest
         foreach ((string name, string expected) in hashes)
         {
             string path = Path.Combine(folder, name);
-            if (!File.Exists(path) || Hash(path, Count, cancellation) != expected)
+            if (!File.Exists(path) || FileHash.Of(path, Count, cancellation) != expected)
                 wrong.Add(name);
         }
 
@@ -71,25 +67,18 @@ internal static class Manifest
 
     private static Dictionary<string, string> Read(string folder)
     {
+        using JsonDocument document = FolderManifest.Open(folder);
         string path = Path.Combine(folder, FileName);
-        if (!File.Exists(path))
-            throw new MoeFormatException(path, null, "the folder has no checksums");
-        using JsonDocument document = JsonText.Parse(path, BoundedFile.Read(path, MaxBytes), uniqueNames: true);
-        JsonElement root = document.RootElement;
-        if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("format_version", out JsonElement version)
-            || !version.TryGetInt32(out int number))
+        if (!document.RootElement.TryGetProperty("sha256", out JsonElement files)
+            || files.ValueKind != JsonValueKind.Object)
         {
-            throw new MoeFormatException(path, "format_version", "is missing");
+            throw new MoeFormatException(path, "sha256", "is missing");
         }
 
-        if (number != Version)
-            throw new MoeUnsupportedException($"version {number} of compressed folders", path);
-        if (!root.TryGetProperty("sha256", out JsonElement files) || files.ValueKind != JsonValueKind.Object)
-            throw new MoeFormatException(path, "sha256", "is missing");
         var hashes = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (JsonProperty file in files.EnumerateObject())
         {
-            if (file.Value.ValueKind != JsonValueKind.String || file.Name.AsSpan().ContainsAny("/\\"))
+            if (file.Value.ValueKind != JsonValueKind.String || !IsFileName(file.Name))
                 throw new MoeFormatException(path, Shown.Short(file.Name), "is no name and hash of a file");
             hashes[file.Name] = file.Value.GetString()!;
         }
@@ -97,18 +86,7 @@ internal static class Manifest
         return hashes;
     }
 
-    private static string Hash(string path, Action<int>? count, CancellationToken cancellation)
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        using FileStream file = new(
-            path, FileMode.Open, FileAccess.Read, FileShare.Read, 1, FileOptions.SequentialScan);
-        byte[] piece = new byte[1 << 20];
-        for (int read; (read = file.Read(piece)) > 0; count?.Invoke(read))
-        {
-            cancellation.ThrowIfCancellationRequested();
-            hash.AppendData(piece, 0, read);
-        }
-
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
-    }
+    /// <summary>Whether a name stays inside the folder.</summary>
+    private static bool IsFileName(string name) =>
+        name.Length > 0 && name is not ("." or "..") && !name.AsSpan().ContainsAny("/\\\0");
 }
