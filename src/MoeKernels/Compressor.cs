@@ -68,8 +68,24 @@ public static partial class Compressor
         string model, string output, CompressOptions options, IProgress<CompressProgress>? progress,
         CancellationToken cancellation)
     {
-        using var folder = ModelFolder.Open(model);
+        try
+        {
+            return await RunCheckedAsync(model, output, options, progress, cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new MoeException($"{output}: cannot be written: {e.Message}", e);
+        }
+    }
+
+    private static async Task<CompressionReport> RunCheckedAsync(
+        string model, string output, CompressOptions options, IProgress<CompressProgress>? progress,
+        CancellationToken cancellation)
+    {
+        using var folder = QmoeFolder.OpenModel(model);
         var description = FamilyRegistry.Describe(folder.Config);
+        if (options.MaxKl is not null && description.Encoder is not null)
+            throw new MoeUnsupportedException("compressing an encoder-decoder to a divergence", model);
         int[] ids = Encode(model, folder, options.Texts);
         using var partial = PartialFolder.Open(output);
         using var pool = new WorkerPool(options.Threads);
@@ -114,25 +130,34 @@ public static partial class Compressor
     }
 
     /// <summary>The smallest size within a divergence: the allocation's curve says where to look, and what is written
-    /// is measured; the curve is then scaled to the measurement.</summary>
+    /// is measured; the curve is then scaled to the measurement. A run that goes on repeats the decisions of the one
+    /// before from its measurements.</summary>
     private static async Task<EvaluationResult?> SearchAsync(
         CompressionRun run, string model, string path, double most, CompressOptions options,
         CancellationToken cancellation)
     {
         double scale = 1, low = run.FloorBits, high = CompressOptions.MaxBits;
-        run.Allocate(high);
+        double? smallest = null;
+        run.MeasureCells();
         for (int trial = 1; ; trial++)
         {
-            double bits = Smallest(run, most / scale, low, high);
-            run.Reconsider();
-            EvaluationResult result = (await WriteAsync(run, model, path, bits, options, cancellation)
-                .ConfigureAwait(false))!;
-            double measured = result.Kl!.Value;
+            bool last = smallest is not null && (trial > MaxTrials || low >= high);
+            double bits = last ? smallest!.Value : Smallest(run, most / scale, low, high);
+            EvaluationResult? result = trial <= run.State.Trials.Count ? null : await WriteAsync(
+                run, model, path, bits, options, cancellation).ConfigureAwait(false);
+            double measured = result?.Kl ?? run.State.Trials[trial - 1];
             bool fits = measured <= most;
-            if (fits && (trial >= MaxTrials || measured > 0.85 * most || bits <= run.FloorBits))
+            if (fits && result is not null
+                && (last || trial >= MaxTrials || measured > 0.85 * most || bits <= run.FloorBits))
+            {
                 return result;
+            }
+
             if (!fits && (trial > 2 * MaxTrials || bits >= CompressOptions.MaxBits))
                 throw new MoeBudgetException(run.DescribeCurve(most, bits, measured));
+            if (result is not null)
+                run.Reconsider(measured);
+            smallest = fits ? bits : smallest;
             (low, high) = fits ? (low, bits) : (Math.Min(bits * 1.01, CompressOptions.MaxBits), high);
             scale = measured / Math.Max(run.Predict(bits), 1e-9);
         }

@@ -25,8 +25,8 @@ internal sealed unsafe class NetworkProbe : IDisposable
         _downMemory = new ProblemMemory(_experts.Length, downFloats);
         _inputs = new (MatrixProblem, MatrixProblem)[_experts.Length];
         _downs = new MatrixProblem[_experts.Length];
-        Parallel.For(
-            0, _experts.Length, _parallelism, () => new ExpertProblems(network), (i, _, worker) =>
+        Concurrent.For(
+            _experts.Length, _parallelism, () => new ExpertProblems(network), (i, worker) =>
             {
                 int expert = _experts[i];
                 _inputs[i] = worker.Inputs(expert, _inputMemory[i]);
@@ -34,8 +34,7 @@ internal sealed unsafe class NetworkProbe : IDisposable
                 float* gate = _dense.Gate == null ? null : ExpertProblems.Widen(_dense.Gate[expert], worker.Scratch);
                 float* up = ExpertProblems.Widen(_dense.Up[expert], worker.Scratch);
                 _downs[i] = worker.Down(expert, gate, up, _downMemory[i]);
-                return worker;
-            }, worker => worker.Dispose());
+            });
     }
 
     /// <summary>Codes a cell's sampled experts.</summary>
@@ -61,12 +60,11 @@ internal sealed unsafe class NetworkProbe : IDisposable
                 problems, scales, settings, problems.Length, scratch, _parallelism.CancellationToken);
         }
 
-        Parallel.For(0, problems.Length, _parallelism, () => new Scratch(), (i, _, scratch) =>
+        Concurrent.For(problems.Length, _parallelism, () => new Scratch(), (i, scratch) =>
         {
             using DampedFactor factor = group.Factor(problems[i], scratch);
             group.Quantize(i, problems[i], factor, scratch);
-            return scratch;
-        }, scratch => scratch.Dispose());
+        });
         return new ProbedCell(cell, group, _experts, decode);
     }
 

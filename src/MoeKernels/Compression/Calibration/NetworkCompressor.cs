@@ -134,21 +134,12 @@ internal sealed unsafe class NetworkCompressor(
         return [.. Enumerable.Range(0, count).Select(i => seen[(int)((long)i * seen.Length / count)])];
     }
 
-    private void ForEach(int[] experts, Action<ExpertProblems, int, int> action) => Parallel.For(
-        0, experts.Length, Parallelism,
-        () => new ExpertProblems(network),
-        (i, _, worker) =>
-        {
-            action(worker, experts[i], i);
-            return worker;
-        },
-        worker => worker.Dispose());
+    private void ForEach(int[] experts, Action<ExpertProblems, int, int> action) => Concurrent.For(
+        experts.Length, Parallelism, () => new ExpertProblems(network),
+        (i, worker) => action(worker, experts[i], i));
 
-    private void Invoke(params Action<Scratch>[] actions) => Parallel.ForEach(actions, Parallelism, action =>
-    {
-        using Scratch scratch = new();
-        action(scratch);
-    });
+    private void Invoke(params Action<Scratch>[] actions) => Concurrent.For(
+        actions.Length, Parallelism, () => new Scratch(), (i, scratch) => actions[i](scratch));
 
     private ParallelOptions Parallelism => new() { MaxDegreeOfParallelism = threads, CancellationToken = cancellation };
 }

@@ -27,7 +27,10 @@ internal sealed class PartialFolder : IDisposable
 
     /// <summary>Whether a file of the folder belongs to the finished model.</summary>
     public static bool IsModelFile(string name) =>
-        name is not (LockFile or StateFile) && !name.EndsWith(".tmp", StringComparison.Ordinal);
+        !IsReserved(name) && !IsTemporary(name);
+
+    /// <summary>Whether a name is one of the folder's own, and no file of a model may have it.</summary>
+    public static bool IsReserved(string name) => name is LockFile or StateFile;
 
     /// <summary>Opens or creates the folder and keeps other processes out.</summary>
     /// <param name="output">Folder that will appear.</param>
@@ -44,8 +47,11 @@ internal sealed class PartialFolder : IDisposable
         {
             Directory.CreateDirectory(path);
             string lockPath = System.IO.Path.Combine(path, LockFile);
-            return new PartialFolder(
-                output, new FileStream(lockPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+            FileStream held = new(
+                lockPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+            var folder = new PartialFolder(output, held);
+            folder.Delete(IsTemporary);
+            return folder;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -56,8 +62,7 @@ internal sealed class PartialFolder : IDisposable
     /// <summary>Removes everything written so far.</summary>
     public void Clear()
     {
-        foreach (string file in Directory.GetFiles(Path).Where(file => file != this[LockFile]))
-            File.Delete(file);
+        Delete(name => name != LockFile);
         ClearFolders();
     }
 
@@ -72,15 +77,16 @@ internal sealed class PartialFolder : IDisposable
     /// <exception cref="MoeException">It cannot be renamed.</exception>
     public void Complete()
     {
-        File.Delete(StatePath);
-        _lock.Dispose();
-        File.Delete(this[LockFile]);
         try
         {
             ClearFolders();
+            _lock.Dispose();
             if (Directory.Exists(_output))
                 Directory.Delete(_output);
             Directory.Move(Path, _output);
+
+            // Last: without its state a folder that could not be renamed would be written from the start.
+            File.Delete(System.IO.Path.Combine(_output, StateFile));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -88,6 +94,27 @@ internal sealed class PartialFolder : IDisposable
         }
     }
 
-    /// <summary>Lets other processes in again.</summary>
-    public void Dispose() => _lock.Dispose();
+    /// <summary>Lets other processes in again; a folder in which nothing was written yet is removed.</summary>
+    public void Dispose()
+    {
+        _lock.Dispose();
+        try
+        {
+            if (Directory.Exists(Path) && !Directory.EnumerateFileSystemEntries(Path).Any())
+                Directory.Delete(Path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // An empty folder that stays is in nobody's way.
+        }
+    }
+
+    /// <summary>What a process that was killed left of a file it was writing.</summary>
+    private static bool IsTemporary(string name) => name.EndsWith(".tmp", StringComparison.Ordinal);
+
+    private void Delete(Func<string, bool> which)
+    {
+        foreach (string file in Directory.GetFiles(Path).Where(file => which(System.IO.Path.GetFileName(file))))
+            File.Delete(file);
+    }
 }

@@ -72,7 +72,7 @@ internal static class RestWriter
         foreach (string path in Directory.GetFiles(source))
         {
             string name = Path.GetFileName(path);
-            if (name != IndexName && name != Manifest.FileName
+            if (name != IndexName && name != Manifest.FileName && !PartialFolder.IsReserved(name)
                 && Companions.Contains(Path.GetExtension(name), StringComparer.Ordinal))
             {
                 AtomicFile.Write(Path.Combine(folder, name), File.ReadAllBytes(path));

@@ -100,26 +100,32 @@ internal sealed class CompressionRun
     /// <summary>Tokens at the end of the texts that are kept for measuring.</summary>
     public static int HeldOut(int tokens) => tokens / 20;
 
+    /// <summary>Measures the cells, unless that was done.</summary>
+    public void MeasureCells()
+    {
+        if (State.Losses.Count == Cells.Count)
+            return;
+        Save(State with { Losses = Measure().ToDictionary(curve => curve.Cell.Stack, curve => curve.Losses) });
+    }
+
     /// <summary>Measures the cells and chooses for a budget, unless that was done or the method has none.</summary>
     public void Allocate(double bits)
     {
         if (!_options.Method.HasBudget)
         {
-            State.Write(_partial.StatePath);
+            Save(State);
             return;
         }
 
+        MeasureCells();
         if (State.Choices.Count == Cells.Count)
             return;
-        if (State.Losses.Count < Cells.Count)
-            State = State with { Losses = Measure().ToDictionary(curve => curve.Cell.Stack, curve => curve.Losses) };
         int[] chosen = Choose(bits);
-        State = State with
+        Save(State with
         {
             Choices = Enumerable.Range(0, chosen.Length).ToDictionary(
                 i => Cells[i].Stack, i => CodeOption.All[chosen[i]]),
-        };
-        State.Write(_partial.StatePath);
+        });
     }
 
     /// <summary>Chooses one option for all cells, without measuring.</summary>
@@ -153,13 +159,17 @@ internal sealed class CompressionRun
     }
 
     /// <summary>Forgets choices and coded layers, but not the measurements: for another budget.</summary>
-    public void Reconsider()
+    /// <param name="measured">Divergence of what was coded, kept for a run that goes on; null where none does.</param>
+    public void Reconsider(double? measured = null)
     {
+        Save(State with
+        {
+            Choices = new Dictionary<string, CodeOption>(),
+            Files = new Dictionary<string, string>(),
+            Trials = measured is { } trial ? [.. State.Trials, trial] : State.Trials,
+        });
         foreach (string file in Directory.GetFiles(_partial.Path, "*.safetensors"))
             File.Delete(file);
-        State = State with { Choices = new Dictionary<string, CodeOption>() };
-        State.Write(_partial.StatePath);
-        Layers.Clear();
     }
 
     /// <summary>Codes every layer that is not on disk yet.</summary>
@@ -173,6 +183,7 @@ internal sealed class CompressionRun
         using ReplacedMatrices? embedding = edges?.Embeddings();
         var coder = new LayerCoder(this, Experts(), linears, _cancellation);
         _coded = 0;
+        Layers.Clear();
         StreamPair? encoded = null;
         try
         {
@@ -218,6 +229,20 @@ internal sealed class CompressionRun
     /// <summary>Path of another file of coded matrices.</summary>
     public string FilePath(string name) => _partial[name];
 
+    /// <summary>Whether a file was coded by this run or the one it goes on from, and is as it was written.</summary>
+    public bool IsCoded(string path) => File.Exists(path)
+        && State.Files.TryGetValue(Path.GetFileName(path), out string? hash)
+        && FileHash.Of(path, null, _cancellation) == hash;
+
+    /// <summary>Remembers a coded file, for a run that goes on.</summary>
+    public void KeepCoded(string path) => Save(State with
+    {
+        Files = new Dictionary<string, string>(State.Files)
+        {
+            [Path.GetFileName(path)] = FileHash.Of(path, null, _cancellation),
+        },
+    });
+
     /// <summary>Tells that another layer is coded.</summary>
     public void ReportCoded() => Report(Stopwatches.Coding, ++_coded, _total);
 
@@ -241,9 +266,8 @@ internal sealed class CompressionRun
     {
         if (Cells.Count == 0)
             throw new MoeUnsupportedException("compressing a model without experts", _folder.Path);
-        if (_folder.Checkpoint.Names.Any(IsCoded))
+        if (_folder.Checkpoint.Names.Any(IsCodedTensor))
             throw new MoeUnsupportedException("compressing a model that is compressed already", _folder.Path);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(_options.Bits, CompressOptions.MaxBits, nameof(_options.Bits));
         if (_options.Method.HasBudget && _options.MaxKl is null && !(_options.Bits >= FloorBits))
         {
             throw new MoeBudgetException(string.Create(
@@ -253,7 +277,7 @@ internal sealed class CompressionRun
         }
     }
 
-    private static bool IsCoded(string name) => new[] { ".codebook", IntegerTensors.RowsSuffix, QmoeTensors.Codes }
+    private static bool IsCodedTensor(string name) => new[] { ".codebook", IntegerTensors.RowsSuffix, QmoeTensors.Codes }
         .Any(suffix => name.EndsWith(suffix, StringComparison.Ordinal));
 
     /// <summary>Losses by measurement, or by the codes' rate alone.</summary>
@@ -284,11 +308,17 @@ internal sealed class CompressionRun
     private CompressionState Restore()
     {
         string key = Key();
-        CompressionState? kept = _options.Resume ? CompressionState.Read(_partial.StatePath, key) : null;
+        CompressionState? kept = _options.Resume ? CompressionState.Read(_partial.StatePath, key, Cells) : null;
         if (kept is not null)
             return kept;
         _partial.Clear();
-        return new CompressionState(key, new Dictionary<string, double[]>(), new Dictionary<string, CodeOption>());
+        return new CompressionState(key);
+    }
+
+    private void Save(CompressionState state)
+    {
+        State = state;
+        state.Write(_partial.StatePath);
     }
 
     private string Key()

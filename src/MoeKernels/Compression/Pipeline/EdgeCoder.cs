@@ -45,21 +45,24 @@ internal sealed unsafe class EdgeCoder(
     private ReplacedMatrices Code(string file, TensorName[] names, float* moments)
     {
         string path = run.FilePath(file);
-        if (!File.Exists(path))
-        {
-            using var tensors = new LayerTensors();
-            foreach (TensorName name in names)
-            {
-                cancellation.ThrowIfCancellationRequested();
-                WeightMatrix matrix = source.Matrix(name, Model.VocabularySize, Model.Hidden);
-                tensors.Add(name.First, linears.Code(matrix, moments));
-            }
-
-            tensors.Save(path, LayerFile.Empty, cancellation);
-        }
-
+        if (!run.IsCoded(path))
+            Write(path, names, moments);
         foreach (TensorName name in names)
             run.Replaced.UnionWith(SourceNames.Of(name));
         return ReplacedMatrices.Open(path);
+    }
+
+    private void Write(string path, TensorName[] names, float* moments)
+    {
+        using var tensors = new LayerTensors();
+        foreach (TensorName name in names)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            WeightMatrix matrix = source.Matrix(name, Model.VocabularySize, Model.Hidden);
+            tensors.Add(name.First, linears.Code(matrix, moments, _scratch));
+        }
+
+        tensors.Save(path, LayerFile.Empty, cancellation);
+        run.KeepCoded(path);
     }
 }

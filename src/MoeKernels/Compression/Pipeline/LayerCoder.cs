@@ -28,7 +28,7 @@ internal sealed class LayerCoder(
             return null;
 
         string path = run.LayerPath(_next++);
-        if (!File.Exists(path))
+        if (!run.IsCoded(path))
             Write(path, moe, others, calibrate, observe);
         LayerFile file = LayerFile.Read(path);
         ReplacedMatrices replaced = ReplacedMatrices.Open(path, moe);
@@ -66,5 +66,6 @@ internal sealed class LayerCoder(
         }
 
         tensors.Save(path, file, cancellation);
+        run.KeepCoded(path);
     }
 }

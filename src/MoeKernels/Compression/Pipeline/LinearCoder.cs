@@ -27,20 +27,24 @@ internal sealed unsafe class LinearCoder(double bits, int threads, CancellationT
         IReadOnlyDictionary<string, WeightMatrix> matrices, InputMoments moments, LayerTensors tensors)
     {
         var parallelism = new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellation };
-        Parallel.ForEach(matrices.Where(pair => moments.Of(pair.Value) != null), parallelism, pair =>
+        KeyValuePair<string, WeightMatrix>[] multiplied =
+            [.. matrices.Where(pair => moments.Of(pair.Value) != null)];
+        Concurrent.For(multiplied.Length, parallelism, () => new Scratch(), (i, scratch) =>
         {
-            CodebookStack stack = Code(pair.Value, moments.Of(pair.Value));
+            (string name, WeightMatrix w) = multiplied[i];
+            CodebookStack stack = Code(w, moments.Of(w), scratch);
             lock (tensors)
-                tensors.Add(pair.Key, stack);
+                tensors.Add(name, stack);
         });
     }
 
     /// <summary>Codes a matrix; the caller disposes the stack.</summary>
     /// <param name="w">The matrix.</param>
     /// <param name="moments">Moments of its inputs, the upper triangle; null for rounding.</param>
-    public CodebookStack Code(in WeightMatrix w, float* moments)
+    /// <param name="scratch">Working memory.</param>
+    public CodebookStack Code(in WeightMatrix w, float* moments, Scratch scratch)
     {
-        using Scratch scratch = new();
+        using Scratch.Frame frame = scratch.Begin();
         MatrixProblem problem = new()
         {
             Target = ExpertProblems.Widen(w, scratch), Moments = moments, Rows = w.Rows, Columns = w.Columns,

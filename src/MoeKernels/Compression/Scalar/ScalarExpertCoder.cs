@@ -23,15 +23,9 @@ internal abstract unsafe class ScalarExpertCoder<TMatrix>(
         Cell[] cells = [.. StackWalk.Cells(moe, 0)];
         var coded = cells.ToDictionary(cell => cell.Kind, cell => new TMatrix[cell.Count]);
         var parallelism = new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellation };
-        Parallel.For(
-            0, plain.Dense.Experts, parallelism,
-            () => new ExpertProblems(plain),
-            (expert, _, worker) =>
-            {
-                Code(plain.Dense, worker, expert, coded);
-                return worker;
-            },
-            worker => worker.Dispose());
+        Concurrent.For(
+            plain.Dense.Experts, parallelism, () => new ExpertProblems(plain),
+            (expert, worker) => Code(plain.Dense, worker, expert, coded));
         foreach (Cell cell in cells)
             Add(tensors, moe, cell, coded[cell.Kind]);
         return new LayerFile(network.Tokens.Counts, new Dictionary<string, double>());
