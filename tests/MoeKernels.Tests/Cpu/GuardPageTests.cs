@@ -10,7 +10,8 @@ public sealed unsafe class GuardPageTests
     public void Projections_OperandsAtTheEndOfMemory_ReadNothingBehindThem()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "guard pages are set up with mmap");
-        foreach (WeightFormat format in LinearTests.Exact)
+        // Grouped integers lie behind a descriptor: their row is read byte by byte.
+        foreach (WeightFormat format in LinearTests.Exact.Where(format => format != WeightFormat.GroupedInt))
         {
             foreach (int length in (int[])[1, 7, 15, 16, 17, 31, 33, 47, 200])
             {
