@@ -37,7 +37,10 @@ public static partial class Compressor
             {
                 var own = options with
                 {
-                    Method = method, Bits = CompressOptions.DefaultBits, MaxKl = null, Resume = false,
+                    Method = method,
+                    Bits = CompressOptions.DefaultBits,
+                    MaxKl = null,
+                    Resume = false,
                 };
                 var run = new CompressionRun(
                     folder, description, ids, partial, pool, own,

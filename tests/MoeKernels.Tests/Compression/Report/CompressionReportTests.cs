@@ -147,7 +147,11 @@ public class CompressionReportTests
     {
         var report = SampleReport.Create() with
         {
-            Quality = [], Coverage = [], Cells = [], Curve = [], Comparisons = [],
+            Quality = [],
+            Coverage = [],
+            Cells = [],
+            Curve = [],
+            Comparisons = [],
         };
         string text = ReportMarkdown.Write(report);
         Assert.Contains("not evaluated", text, StringComparison.Ordinal);

@@ -17,12 +17,15 @@ public class FigureTests
         ["thousands of cells"] = SampleReport.Create(94, 160, [.. Enumerable.Range(0, 24).Select(i => $"kind {i}")]),
         ["zero divergence"] = SampleReport.Create() with
         {
-            Curve = [new AllocationPoint(1, 0, 0, Chosen: true)], Comparisons = [new ComparisonPoint("int", 4, 0)],
+            Curve = [new AllocationPoint(1, 0, 0, Chosen: true)],
+            Comparisons = [new ComparisonPoint("int", 4, 0)],
             Quality = [new ReportQuality("t", new EvaluationResult(1, 1, 1) { Kl = 0 })],
         },
         ["one point"] = SampleReport.Create() with
         {
-            Curve = [new AllocationPoint(1, null, 0.5)], Comparisons = [], Quality = [],
+            Curve = [new AllocationPoint(1, null, 0.5)],
+            Comparisons = [],
+            Quality = [],
         },
         ["wide range"] = SampleReport.Create() with
         {
