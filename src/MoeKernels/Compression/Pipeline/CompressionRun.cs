@@ -277,7 +277,8 @@ internal sealed class CompressionRun
         }
     }
 
-    private static bool IsCodedTensor(string name) => new[] { ".codebook", IntegerTensors.RowsSuffix, QmoeTensors.Codes }
+    private static bool IsCodedTensor(string name) =>
+        new[] { ".codebook", IntegerTensors.RowsSuffix, QmoeTensors.Codes }
         .Any(suffix => name.EndsWith(suffix, StringComparison.Ordinal));
 
     /// <summary>Losses by measurement, or by the codes' rate alone.</summary>

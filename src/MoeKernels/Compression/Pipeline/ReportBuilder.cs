@@ -61,7 +61,8 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
 
     private long ExpertBytes => run.Cells.Sum(cell => Stored(cell).Bytes);
 
-    private bool Predicted => options.Method.HasBudget && options.Allocation != AllocationMode.Uniform && !dense.IsEncoderDecoder;
+    private bool Predicted =>
+        options.Method.HasBudget && options.Allocation != AllocationMode.Uniform && !dense.IsEncoderDecoder;
 
     private IEnumerable<ReportSetting> Settings()
     {
