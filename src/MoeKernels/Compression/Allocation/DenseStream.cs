@@ -3,7 +3,7 @@ using MoeKernels.Models.Layers;
 namespace MoeKernels.Compression;
 
 /// <summary>The residual stream of the dense model and a layer's inputs.</summary>
-internal sealed unsafe class DenseStream(int rows, int hidden) : IDisposable
+internal sealed class DenseStream(int rows, int hidden) : IDisposable
 {
     private readonly TokenRows _result = new(rows, hidden);
 
@@ -14,11 +14,10 @@ internal sealed unsafe class DenseStream(int rows, int hidden) : IDisposable
     public TokenRows Inputs { get; } = new(rows, hidden);
 
     /// <summary>Adds a layer's output.</summary>
-    public void Advance(WindowRunner runner, Layer layer, EncodedWindows? encoded)
+    public void Advance(WindowRunner runner, Layer layer)
     {
-        runner.Run(layer, Inputs, _result, encoded);
-        for (int row = 0; row < rows; row++)
-            Cpu.Vec.Add(Residual.Row(row), _result.Row(row), Residual.Row(row), hidden);
+        runner.Run(layer, Inputs, _result, null);
+        Residual.Add(_result);
     }
 
     /// <inheritdoc/>

@@ -16,16 +16,14 @@ internal sealed unsafe class DivergenceMeter : IDisposable
     private readonly WindowRunner _runner;
     private readonly BuiltSublayer[] _layers;
     private readonly TokenRows _stream, _work, _inputs, _result, _final;
-    private readonly EncodedWindows? _encoded;
     private readonly ModelMemory _headMemory;
     private readonly LinearWeights _head;
 
     /// <param name="source">The dense model.</param>
     /// <param name="runner">Windows to measure on.</param>
-    /// <param name="encoded">The encoder's outputs for these windows, or null.</param>
-    public DivergenceMeter(SublayerSource source, WindowRunner runner, EncodedWindows? encoded)
+    public DivergenceMeter(SublayerSource source, WindowRunner runner)
     {
-        (_source, _runner, _encoded) = (source, runner, encoded);
+        (_source, _runner) = (source, runner);
         int hidden = source.Description.Hidden;
         _stream = new TokenRows(runner.Rows, hidden);
         _work = new TokenRows(runner.Rows, hidden);
@@ -78,9 +76,8 @@ internal sealed unsafe class DivergenceMeter : IDisposable
     private void Step(BuiltSublayer sublayer, Layer layer, TokenRows stream)
     {
         _runner.Normalize(sublayer.Norm, stream, _inputs);
-        _runner.Run(layer, _inputs, _result, _encoded);
-        for (int row = 0; row < stream.Rows; row++)
-            Vec.Add(stream.Row(row), _result.Row(row), stream.Row(row), stream.Width);
+        _runner.Run(layer, _inputs, _result, null);
+        stream.Add(_result);
     }
 
     private void Scale(TokenRows hidden)

@@ -9,12 +9,10 @@ namespace MoeKernels.Compression;
 /// <param name="source">The dense model.</param>
 /// <param name="runner">Calibration windows of the decoder.</param>
 /// <param name="meter">Windows to measure on.</param>
-/// <param name="encoded">The encoder's outputs for the calibration windows, or null.</param>
 /// <param name="threads">Experts at a time.</param>
 /// <param name="cancellation">Stops between experts and between calls.</param>
 internal sealed class Sensitivity(
-    SublayerSource source, WindowRunner runner, DivergenceMeter meter, EncodedWindows? encoded, int threads,
-    CancellationToken cancellation)
+    SublayerSource source, WindowRunner runner, DivergenceMeter meter, int threads, CancellationToken cancellation)
 {
     /// <summary>Experts whose error stands for that of all.</summary>
     private const int ErrorExperts = 8;
@@ -53,7 +51,7 @@ internal sealed class Sensitivity(
                     Progress?.Invoke(curves.Count, total);
                 }
 
-                streams.Advance(runner, dense.Layer, encoded);
+                streams.Advance(runner, dense.Layer);
                 meter.Advance();
             }
         }

@@ -6,7 +6,7 @@ namespace MoeKernels.Compression;
 internal sealed unsafe class InputMoments : ILinearTap, IDisposable
 {
     /// <summary>Tokens of a matrix that are looked at: moments of some thousand columns need no more.</summary>
-    private const int MaxTokens = 16384;
+    public const int MaxTokens = 16384;
 
     private readonly Dictionary<nint, Sum> _sums = [];
     private readonly Scratch _scratch = new();

@@ -26,6 +26,13 @@ internal sealed unsafe class TokenRows : IDisposable
     /// <summary>One token's floats.</summary>
     public float* Row(int row) => Data + ((nint)row * Width);
 
+    /// <summary>Adds another one's numbers, of the same shape: a layer's outputs to its residual stream.</summary>
+    public void Add(TokenRows other)
+    {
+        for (int row = 0; row < Rows; row++)
+            Cpu.Vec.Add(Row(row), other.Row(row), Row(row), Width);
+    }
+
     /// <summary>Takes over another one's numbers.</summary>
     public void CopyFrom(TokenRows other) => Buffer.MemoryCopy(
         other.Data, Data, _buffer.ByteLength, sizeof(float) * (long)Rows * Width);

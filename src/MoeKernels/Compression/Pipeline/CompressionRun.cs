@@ -289,8 +289,8 @@ internal sealed class CompressionRun
         using IDisposable time = Times.Measure(Stopwatches.Allocation);
         using WindowRunner runner = Runner(_windows.Sample(Math.Max(_windows.Count / 2, 1)), false);
         using WindowRunner measured = Runner(Measured, false);
-        using var meter = new DivergenceMeter(_source, measured, null);
-        return new Sensitivity(_source, runner, meter, null, _pool.Threads, _cancellation)
+        using var meter = new DivergenceMeter(_source, measured);
+        return new Sensitivity(_source, runner, meter, _pool.Threads, _cancellation)
         {
             Full = _options.Allocation == AllocationMode.Full,
             Progress = (done, total) => Report(Stopwatches.Allocation, done, total),

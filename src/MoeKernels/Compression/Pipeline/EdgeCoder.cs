@@ -33,7 +33,7 @@ internal sealed unsafe class EdgeCoder(
             return;
         using NativeBuffer moments = NativeBuffer.AllocateZeroed(
             sizeof(float) * (long)outputs.Width * outputs.Width, "moments of the head's inputs");
-        int rows = Math.Min(outputs.Rows, 16384);
+        int rows = Math.Min(outputs.Rows, InputMoments.MaxTokens);
         Gemm.AddMoments(
             new MatrixView(outputs.Data, outputs.Width), rows, outputs.Width, (float*)moments.Pointer, _scratch);
         Code(HeadFile, [Model.Head.Weight], (float*)moments.Pointer).Dispose();

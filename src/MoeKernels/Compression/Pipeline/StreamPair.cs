@@ -3,7 +3,7 @@ using MoeKernels.Models.Layers;
 namespace MoeKernels.Compression;
 
 /// <summary>The residual streams of the dense and of the compressed model at the same depth.</summary>
-internal sealed unsafe class StreamPair : IDisposable
+internal sealed class StreamPair : IDisposable
 {
     private readonly TokenRows _result;
 
@@ -46,9 +46,9 @@ internal sealed unsafe class StreamPair : IDisposable
         WindowRunner runner, Layer dense, Layer coded, EncodedWindows? denseSource, EncodedWindows? codedSource)
     {
         runner.Run(dense, DenseInputs, _result, denseSource);
-        Add(_result, Dense);
+        Dense.Add(_result);
         runner.Run(coded, CodedInputs, _result, codedSource);
-        Add(_result, Coded);
+        Coded.Add(_result);
     }
 
     /// <inheritdoc/>
@@ -56,11 +56,5 @@ internal sealed unsafe class StreamPair : IDisposable
     {
         foreach (TokenRows rows in (ReadOnlySpan<TokenRows>)[Dense, Coded, DenseInputs, CodedInputs, _result])
             rows.Dispose();
-    }
-
-    private static void Add(TokenRows result, TokenRows stream)
-    {
-        for (int row = 0; row < stream.Rows; row++)
-            Cpu.Vec.Add(stream.Row(row), result.Row(row), stream.Row(row), stream.Width);
     }
 }

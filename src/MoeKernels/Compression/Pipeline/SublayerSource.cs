@@ -63,13 +63,12 @@ internal sealed class SublayerSource(ModelFolder folder, ModelDescription descri
     }
 
     /// <summary>Builds the head; the caller disposes the memory.</summary>
-    public (LinearWeights Head, ModelMemory Memory) BuildHead(
-        IReadOnlyDictionary<string, WeightMatrix[]>? replaced = null)
+    public (LinearWeights Head, ModelMemory Memory) BuildHead()
     {
         var memory = new ModelMemory(new Unowned());
         try
         {
-            var binder = new WeightBinder(folder.Checkpoint, folder.Config, memory, replaced);
+            var binder = new WeightBinder(folder.Checkpoint, folder.Config, memory);
             return (binder.Linear(description.Head), memory);
         }
         catch
