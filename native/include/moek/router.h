@@ -60,7 +60,7 @@ typedef enum moek_capacity {
     MOEK_CAPACITY_NONE = 0,
     /** `capacity_tokens` per expert and sequence, padding counted (Switch). */
     MOEK_CAPACITY_SEQUENCE = 1,
-    /** ceil(factor * tokens); `capacity_tokens` if factor <= 0, 2 ceil(T / E) if that is 0 (NLLB). */
+    /** ceil(factor * T); `capacity_tokens` if factor <= 0, 2 ceil(T / E) if that is 0 (NLLB). */
     MOEK_CAPACITY_FRACTION = 2,
     /** Tutel: top_k floor(f ceil(tokens / E)), as needed for 0, the smaller of both below 0. */
     MOEK_CAPACITY_FACTOR = 3
