@@ -1,0 +1,39 @@
+// Experts in trained codebooks: a byte stands for D neighbouring weights of a row, read by table lookup.
+#pragma once
+
+#include "kernels/call.hpp"
+
+namespace moek {
+
+// E matrices in the order of the file (FORMAT.md of the codebook format, version 1). Device memory.
+struct CodebookStack {
+    int32_t rows = 0;
+    int32_t columns = 0;
+    int32_t dimension = 1;
+    int32_t stages = 1;
+    int32_t matrices = 1;
+    int32_t codebooks = 1;                // 1, or one per matrix
+    const uint16_t* scales = nullptr;     // fp16, [E, 64 B]
+    const uint8_t* codes = nullptr;       // [E, G S B, 64]
+    const int8_t* codebook = nullptr;     // [C, S, 128, D]
+    const uint16_t* inputs = nullptr;     // fp16, [C, K], or null
+};
+
+struct CodebookExperts {
+    CodebookStack gate;  // rows 0 when the experts have no gates
+    CodebookStack up;
+    CodebookStack down;
+};
+
+// Whether scales and input factors are what the format allows: host memory, [E, 64 B] and [C, K].
+bool codebook_numbers_valid(const CodebookStack& host);
+
+uint64_t codebook_workspace(const CodebookStack& stack, int64_t max_slots);
+cudaError_t launch_codebook_in(const ExpertsIn& call, const CodebookExperts& experts, const Workspace& workspace,
+                               const Launch& launch);
+cudaError_t launch_codebook_out(const ExpertsOut& call, const CodebookExperts& experts, const Workspace& workspace,
+                                const Launch& launch);
+cudaError_t launch_codebook_linear(const GroupedLinear& call, const CodebookStack& stack, const Workspace& workspace,
+                                   const Launch& launch);
+
+}  // namespace moek

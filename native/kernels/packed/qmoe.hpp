@@ -1,0 +1,40 @@
+// Experts in QMoE's codewords: 16-bit entries of one published dictionary, each a run of ternary weights.
+#pragma once
+
+#include "kernels/call.hpp"
+
+namespace moek {
+
+// E matrices of ternary weights. Device memory.
+struct QmoeStack {
+    int32_t rows = 0;
+    int32_t columns = 0;
+    int32_t matrices = 1;
+    const uint16_t* codewords = nullptr;
+    const int64_t* row_offsets = nullptr;  // [E R + 1]
+    const uint16_t* min_max = nullptr;     // bf16, [E, R, 2]
+    const uint32_t* dictionary = nullptr;  // [65536, 2], made by qmoe_dictionary
+};
+
+struct QmoeExperts {
+    QmoeStack gate;  // rows 0 when the experts have no gates
+    QmoeStack up;
+    QmoeStack down;
+};
+
+// Fills the dictionary, [65536, 2] words in host memory (QMoE's device form: pair count in bits 0-3 of both words, then
+// two bits a weight).
+void qmoe_dictionary(uint32_t* words);
+
+// Row of a host stack whose codewords do not cover the columns, or whose offsets are out of order; -1 when all is well.
+int64_t qmoe_first_bad_row(const QmoeStack& host, const uint32_t* dictionary, int64_t codeword_count);
+
+uint64_t qmoe_workspace(const QmoeStack& stack, int64_t max_slots);
+cudaError_t launch_qmoe_in(const ExpertsIn& call, const QmoeExperts& experts, const Workspace& workspace,
+                           const Launch& launch);
+cudaError_t launch_qmoe_out(const ExpertsOut& call, const QmoeExperts& experts, const Workspace& workspace,
+                            const Launch& launch);
+cudaError_t launch_qmoe_linear(const GroupedLinear& call, const QmoeStack& stack, const Workspace& workspace,
+                               const Launch& launch);
+
+}  // namespace moek
