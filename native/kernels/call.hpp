@@ -33,8 +33,9 @@ struct Workspace {
 };
 
 // Slots in expert order: expert e has slots [offsets[e], offsets[e + 1]). The host knows only how many there may be.
+// Without offsets all max_slots slots belong to matrix 0.
 struct Groups {
-    const int32_t* offsets = nullptr;  // device, [experts + 1]
+    const int32_t* offsets = nullptr;  // device, [experts + 1], or null
     int32_t experts = 0;
     int32_t max_slots = 0;
 };
@@ -69,7 +70,7 @@ struct ExpertsOut {
 
 // Grouped GEMM, and with one group a linear layer: y[slot] = W[e] x[slot] + bias[e].
 struct GroupedLinear {
-    Groups groups;              // offsets null: all max_slots rows belong to matrix 0
+    Groups groups;
     const void* x = nullptr;    // device, [max_slots, K]
     Element io = Element::kF32;  // of x and y: kF32 or kBF16
     const float* bias = nullptr;  // device, [E, R], or null

@@ -66,7 +66,7 @@ cudaError_t launch_gate(float* y, const float* gate, int64_t rows, int32_t width
                         const Launch& launch);
 // y[r] *= sigmoid(x[r] . weight + bias): the gate of a shared expert
 struct SharedGate {
-    void* y = nullptr;        // [rows, width] in io
+    float* y = nullptr;       // [rows, width]
     const void* x = nullptr;  // [rows, inputs] in io
     Element io = Element::kF32;
     const void* weight = nullptr;  // [inputs]

@@ -31,7 +31,8 @@ struct CombineRows {
     const float* weights = nullptr;  // [T, k], or null for ones
     float factor = 1.0f;             // times every weight
     const void* dropped = nullptr;   // [T, width] in io: what a dropped choice gives, or null
-    const void* add = nullptr;       // [T, width] in io, added after the sum (shared expert, accumulation), or null
+    const float* shared = nullptr;   // [T, width], added after the sum (the shared expert), or null
+    bool accumulate = false;         // adds what y held before, last
     void* y = nullptr;               // receives [T, width] in io
     Element io = Element::kF32;
     int32_t width = 0;
