@@ -4,6 +4,8 @@
 #include <cuda_runtime.h>
 #include <atomic>
 #include <cstdint>
+#include <mutex>
+#include <utility>
 
 #include "abi/failure.hpp"
 #include "moek/core.h"
@@ -15,8 +17,11 @@ struct moek_context {
     // Page-locked and mapped: kernels set it to 1 when a router meets NaN or infinity, the host reads and clears it
     // after a wait. An int32 because atomics need one.
     int32_t* nonfinite;
-    // Handles made with this context that are still alive; they are freed before it.
-    std::atomic<int64_t> children;
+    // The caller's handle and every object made with it: the last one to go frees the context.
+    std::atomic<int64_t> references;
+    // Device form of QMoE's dictionary, made when the first codewords come.
+    std::mutex dictionary_lock;
+    void* dictionary;
 };
 
 namespace moek {
@@ -33,6 +38,37 @@ private:
     int previous_ = 0;
     bool changed_ = false;
 };
+
+// Keeps a context alive for as long as an object made with it.
+class ContextReference {
+public:
+    explicit ContextReference(moek_context& context) : context_(&context) { context.references.fetch_add(1); }
+    ~ContextReference();
+    ContextReference(const ContextReference&) = delete;
+    ContextReference& operator=(const ContextReference&) = delete;
+
+    moek_context& operator*() const { return *context_; }
+    moek_context* operator->() const { return context_; }
+
+private:
+    moek_context* context_;
+};
+
+// Gives up one reference; waits for the device and frees everything with the last one.
+void release(moek_context& context) noexcept;
+
+// Destroys an object that kernels may still read: waits for the device first. Null is allowed.
+template <typename Object>
+void destroy_on_device(Object* object) noexcept {
+    if (object == nullptr) return;
+    try {
+        DeviceScope scope(*object->context);
+        cudaDeviceSynchronize();
+        delete object;
+    } catch (const Failure&) {
+        delete object;
+    }
+}
 
 // 10 * major + minor of the context's device.
 inline int capability(const moek_context& context) {

@@ -32,6 +32,7 @@ void check_desc(const moek_context_desc& desc) {
 
 void free_context(moek_context* context) noexcept {
     if (context->nonfinite != nullptr) cudaFreeHost(context->nonfinite);
+    if (context->dictionary != nullptr) device_free(*context, context->dictionary);
     delete context;
 }
 
@@ -42,6 +43,22 @@ DeviceScope::DeviceScope(const moek_context& context) {
     if (previous_ == context.desc.device) return;
     check(cudaSetDevice(context.desc.device), "choosing a device");
     changed_ = true;
+}
+
+ContextReference::~ContextReference() {
+    release(*context_);
+}
+
+void release(moek_context& context) noexcept {
+    if (context.references.fetch_sub(1) > 1) return;
+    try {
+        DeviceScope scope(context);
+        cudaDeviceSynchronize();
+        free_context(&context);
+    } catch (const Failure&) {
+        // The device is gone, and its memory with it.
+        delete &context;
+    }
 }
 
 DeviceScope::~DeviceScope() {
@@ -131,6 +148,7 @@ moek_status moek_context_create(moek_context** context, const moek_context_desc*
 
         std::unique_ptr<moek_context, void (*)(moek_context*) noexcept> made(new moek_context{}, free_context);
         made->desc = taken;
+        made->references = 1;
         check(cudaGetDeviceProperties(&made->properties, taken.device), "reading the device's properties");
         if (capability(*made) < kLeastCapability) {
             fail(MOEK_E_UNSUPPORTED, "device %d has compute capability %d.%d, and 8.0 is the least", taken.device,
@@ -146,12 +164,7 @@ moek_status moek_context_create(moek_context** context, const moek_context_desc*
 }
 
 void moek_context_destroy(moek_context* context) {
-    if (context == nullptr) return;
-    guarded([&] {
-        DeviceScope scope(*context);
-        check(cudaDeviceSynchronize(), "waiting for the device");
-    });
-    free_context(context);
+    if (context != nullptr) release(*context);
 }
 
 moek_status moek_context_info(moek_device_info* info, const moek_context* context) {

@@ -185,7 +185,7 @@ MOEK_API void moek_context_desc_init(moek_context_desc *desc);
  */
 MOEK_API moek_status moek_context_create(moek_context **context, const moek_context_desc *desc);
 
-/** Frees a context after everything made with it; waits for the device. NULL is allowed. */
+/** Gives a context up. It lives on while an object made with it does. NULL is allowed. */
 MOEK_API void moek_context_destroy(moek_context *context);
 
 /**
