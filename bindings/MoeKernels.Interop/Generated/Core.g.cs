@@ -217,7 +217,7 @@ public static unsafe partial class Moek
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
     public static partial moek_status moek_context_create(moek_context** context, moek_context_desc* desc);
 
-    /// <summary>Frees a context after everything made with it; waits for the device. NULL is allowed.</summary>
+    /// <summary>Gives a context up. It lives on while an object made with it does. NULL is allowed.</summary>
     [LibraryImport(Library, EntryPoint = "moek_context_destroy")]
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
     public static partial void moek_context_destroy(moek_context* context);
