@@ -6,4 +6,4 @@ namespace MoeKernels.Models.Execution;
 /// <param name="Input">Embedding of the source.</param>
 /// <param name="Stack">The encoder.</param>
 /// <param name="Readers">The decoder's cross-attention layers, which remember the encoder's output.</param>
-internal sealed record EncoderParts(StackInput Input, Stack Stack, CrossAttentionLayer[] Readers);
+internal sealed record EncoderParts(StackInput Input, IStack Stack, CrossAttentionLayer[] Readers);

@@ -1,4 +1,5 @@
 using MoeKernels.Cpu;
+using MoeKernels.Cuda;
 
 namespace MoeKernels.Models.Execution;
 
@@ -6,11 +7,17 @@ namespace MoeKernels.Models.Execution;
 /// traces.</summary>
 internal sealed class ForwardContext(WorkerPool pool, Workspace workspace)
 {
+    private DeviceQueue? _queue;
+
     public WorkerPool Pool => pool;
 
     public Workspace Workspace => workspace;
 
     public ForwardBatch Batch { get; } = new();
+
+    /// <summary>This context's queue of work on a device; it lives as long as the workspace.</summary>
+    /// <exception cref="MoeDeviceException">The device failed.</exception>
+    public DeviceQueue Queue(CudaDevice device) => _queue ??= workspace.Own(new DeviceQueue(device));
 
     /// <summary>Null in normal use.</summary>
     public IForwardTrace? Trace { get; set; }

@@ -6,16 +6,22 @@ namespace MoeKernels.Models.Execution;
 /// <summary>A sublayer ready to run: <c>h += layer(norm(h))</c>.</summary>
 internal sealed record Sublayer(NormLayer Norm, Layer Layer);
 
-/// <summary>A stack of blocks over one residual stream [rows × hidden].</summary>
-internal sealed unsafe class Stack(string tracePrefix, Sublayer[][] blocks, NormLayer finalNorm, int hidden)
+/// <summary>A stack of blocks over one residual stream [rows × hidden], on the host.</summary>
+internal sealed unsafe class Stack(string tracePrefix, Sublayer[][] blocks, NormLayer finalNorm, int hidden) : IStack
 {
+    /// <summary>In front of the names of traced tensors.</summary>
+    public string TracePrefix => tracePrefix;
+
+    /// <summary>The sublayers of each block.</summary>
+    public Sublayer[][] Blocks => blocks;
+
+    /// <summary>The last norm.</summary>
+    public NormLayer FinalNorm => finalNorm;
+
     /// <summary>Floats the stack itself takes from the workspace, on top of its largest layer.</summary>
     public static long ScratchFloats(int rows, int hidden) => 2 * Workspace.Rounded((long)rows * hidden);
 
-    /// <summary>Runs every block on <paramref name="residual"/> in place, then the final norm.</summary>
-    /// <param name="context">The batch and its scratch memory.</param>
-    /// <param name="residual">Embedded tokens on entry, normalised output on return, [rows × hidden].</param>
-    /// <exception cref="OperationCanceledException">Cancelled between two layers; no sequence has advanced.</exception>
+    /// <inheritdoc/>
     public void Forward(ForwardContext context, float* residual)
     {
         int rows = context.Batch.Rows;

@@ -13,8 +13,8 @@ internal sealed unsafe class Transformer : IDisposable
 {
     private readonly ModelMemory _memory;
     private readonly StackInput _input;
-    private readonly Stack _decoder;
-    private readonly LinearWeights _head;
+    private readonly IStack _decoder;
+    private readonly IHead _head;
     private readonly IStateful[] _stateful;
     private readonly EncoderParts? _encoder;
 
@@ -199,6 +199,6 @@ internal sealed unsafe class Transformer : IDisposable
 
         if (Description.HeadInputScale != 1)
             Vec.Scale(hidden, Description.HeadInputScale, hidden, count * Description.Hidden);
-        _head.Forward(context.Pool, hidden, count, logits);
+        _head.Forward(context, hidden, count, logits);
     }
 }

@@ -10,4 +10,4 @@ namespace MoeKernels.Models.Execution;
 /// <see cref="IStateful.StateIndex"/>.</param>
 /// <param name="Encoder">Null for decoder-only models.</param>
 internal sealed record TransformerParts(
-    StackInput Input, Stack Decoder, LinearWeights Head, IStateful[] Stateful, EncoderParts? Encoder);
+    StackInput Input, IStack Decoder, IHead Head, IStateful[] Stateful, EncoderParts? Encoder);

@@ -7,6 +7,7 @@ internal sealed unsafe class Workspace : IDisposable
     private const long AlignmentFloats = 16;
 
     private readonly NativeBuffer _buffer;
+    private readonly List<IDisposable> _owned = [];
     private readonly long _capacity;
     private long _used;
 
@@ -50,5 +51,17 @@ internal sealed unsafe class Workspace : IDisposable
     /// <exception cref="InvalidOperationException">A layer takes more than it declared.</exception>
     public int* TakeInts(long count) => (int*)Take(count);
 
-    public void Dispose() => _buffer.Dispose();
+    /// <summary>Disposes something else together with the workspace.</summary>
+    public T Own<T>(T part)
+        where T : IDisposable
+    {
+        _owned.Add(part);
+        return part;
+    }
+
+    public void Dispose()
+    {
+        _owned.ForEach(part => part.Dispose());
+        _buffer.Dispose();
+    }
 }

@@ -16,6 +16,20 @@ internal sealed unsafe class AttentionLayer(AttentionSpec spec, AttentionWeights
     /// <summary>Distance between two heads of a query row: with an output gate, a head's gate lies behind it.</summary>
     private readonly int _queryHeadStride = spec.OutputGate ? 2 * spec.HeadDim : spec.HeadDim;
 
+    /// <summary>Sizes and rules.</summary>
+    public AttentionSpec Spec => spec;
+
+    /// <summary>The layer's weights.</summary>
+    public AttentionWeights Weights => weights;
+
+    /// <summary>First position that a query at <paramref name="position"/> sees.</summary>
+    public static int FirstVisible(AttentionSpec spec, int position) => spec.Window switch
+    {
+        AttentionWindow.Sliding => Math.Max(0, position - spec.WindowSize + 1),
+        AttentionWindow.Chunked => position / spec.WindowSize * spec.WindowSize,
+        _ => 0,
+    };
+
     /// <inheritdoc/>
     public override LayerState CreateState(int contextLength) =>
         new KeyValueCache(spec.KeyValueHeads, spec.HeadDim, contextLength);
@@ -125,12 +139,7 @@ internal sealed unsafe class AttentionLayer(AttentionSpec spec, AttentionWeights
         {
             int position = sequence.Position + row;
             last[row] = position;
-            first[row] = spec.Window switch
-            {
-                AttentionWindow.Sliding => Math.Max(0, position - spec.WindowSize + 1),
-                AttentionWindow.Chunked => position / spec.WindowSize * spec.WindowSize,
-                _ => 0,
-            };
+            first[row] = FirstVisible(spec, position);
         }
 
         AttentionInput input = new()

@@ -7,6 +7,9 @@ namespace MoeKernels.Models.Layers;
 /// <summary>A dense feed-forward network: the same two steps as one routed expert that gets every row.</summary>
 internal sealed unsafe class FeedForwardLayer(ExpertMatrices network) : Layer
 {
+    /// <summary>The network, as one expert.</summary>
+    public ExpertMatrices Network => network;
+
     /// <inheritdoc/>
     public override void Forward(ForwardContext context, float* x, float* y)
     {

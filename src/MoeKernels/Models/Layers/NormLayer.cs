@@ -11,6 +11,12 @@ internal sealed unsafe class NormLayer(NormSpec spec, float* weight, float* bias
 {
     public int Size => spec.Size;
 
+    public NormSpec Spec => spec;
+
+    public float* Weight => weight;
+
+    public float* Bias => bias;
+
     /// <summary>Normalises <paramref name="rows"/> contiguous rows of <see cref="Size"/>; y may be x.</summary>
     public void Forward(WorkerPool pool, float* x, float* y, int rows) =>
         Forward(pool, x, spec.Size, y, spec.Size, rows);

@@ -23,6 +23,9 @@ internal sealed unsafe class RoutedLayer(
     /// <summary>How experts are chosen.</summary>
     public RouterSpec Router => router;
 
+    /// <summary>Module path of the router.</summary>
+    public string Module => module;
+
     /// <summary>The layer's weights.</summary>
     public RoutedLayerWeights Weights => _weights;
 

@@ -59,6 +59,6 @@ internal static class ModelLoader
             builder.BuildInput(spec, vocabulary, hidden, cached: false),
             builder.Build(spec, hidden, cancellation),
             builder.Readers);
-        return new TransformerParts(input, stack, binder.Linear(description.Head), builder.Stateful, encoder);
+        return new TransformerParts(input, stack, new HostHead(binder.Linear(description.Head)), builder.Stateful, encoder);
     }
 }

@@ -1,0 +1,92 @@
+using MoeKernels.Interop;
+
+namespace MoeKernels.Cuda;
+
+/// <summary>One attention on a device; strides in floats.</summary>
+internal unsafe struct DeviceAttention
+{
+    public int Rows, Heads, KvHeads, KeyDim, ValueDim;
+
+    public float Scale;
+
+    /// <summary>[rows × heads × key dim].</summary>
+    public float* Q;
+
+    /// <summary>[positions × kv heads × key dim] and [positions × kv heads × value dim].</summary>
+    public float* K, V;
+
+    /// <summary>Receives [rows × heads × value dim].</summary>
+    public float* Y;
+
+    /// <summary>First and last position of each row, [rows].</summary>
+    public int* First, Last;
+
+    /// <summary>[heads], or null.</summary>
+    public float* Sinks;
+
+    public long QStride, QHeadStride, KStride, KHeadStride, VStride, VHeadStride, YStride, YHeadStride;
+}
+
+/// <summary>What a transformer needs beside its matrices, on a device; every pointer is device memory.</summary>
+internal static unsafe class DeviceOps
+{
+    private const string Step = "a transformer step";
+
+    /// <summary>Root mean square norm of rows that lie a stride apart; y may be x.</summary>
+    public static void RmsNorm(
+        DeviceQueue queue, float* x, long xStride, float* weight, float offset, float epsilon, float* y, long yStride,
+        long rows, int width) =>
+        queue.Check(
+            Moek.moek_rms_norm(
+                y, queue.Device.Pointer, x, weight, offset, epsilon, rows, width, xStride, yStride, queue.Stream),
+            Step);
+
+    /// <summary>Layer norm of contiguous rows; y may be x.</summary>
+    public static void LayerNorm(
+        DeviceQueue queue, float* x, float* weight, float* bias, float epsilon, float* y, long rows, int width) =>
+        queue.Check(
+            Moek.moek_layer_norm(y, queue.Device.Pointer, x, weight, bias, epsilon, rows, width, queue.Stream), Step);
+
+    /// <summary><c>x += y</c>.</summary>
+    public static void Add(DeviceQueue queue, float* x, float* y, long count) =>
+        queue.Check(Moek.moek_add(x, queue.Device.Pointer, y, 1f, count, queue.Stream), Step);
+
+    /// <summary>Clamps to ± <paramref name="limit"/>, in place.</summary>
+    public static void Clamp(DeviceQueue queue, float* x, float limit, long count) =>
+        queue.Check(Moek.moek_clamp(x, queue.Device.Pointer, limit, count, queue.Stream), Step);
+
+    /// <summary>Multiplies rows by the sigmoid of their gates.</summary>
+    public static void Gate(DeviceQueue queue, float* y, float* gate, long rows, int width, long gateStride) =>
+        queue.Check(Moek.moek_gate(y, queue.Device.Pointer, gate, rows, width, gateStride, queue.Stream), Step);
+
+    /// <summary>Rotates the first <paramref name="dimensions"/> elements of every head, in place.</summary>
+    public static void Rotate(
+        DeviceQueue queue, float* x, float* angles, int rows, int heads, int dimensions, bool interleaved,
+        long rowStride, long headStride) =>
+        queue.Check(
+            Moek.moek_rope(
+                x, queue.Device.Pointer, angles, rows, heads, dimensions, interleaved ? 1 : 0, rowStride, headStride,
+                queue.Stream),
+            Step);
+
+    /// <summary>Attention of rows over cached positions.</summary>
+    public static void Attend(DeviceQueue queue, in DeviceAttention call)
+    {
+        moek_attention_args args;
+        Moek.moek_attention_args_init(&args);
+        (args.rows, args.heads, args.kv_heads) = (call.Rows, call.Heads, call.KvHeads);
+        (args.key_dim, args.value_dim, args.scale) = (call.KeyDim, call.ValueDim, call.Scale);
+        args.q = call.Q;
+        args.k = call.K;
+        args.v = call.V;
+        args.y = call.Y;
+        args.first = call.First;
+        args.last = call.Last;
+        args.sinks = call.Sinks;
+        (args.q_stride, args.q_head_stride) = (call.QStride, call.QHeadStride);
+        (args.k_stride, args.k_head_stride) = (call.KStride, call.KHeadStride);
+        (args.v_stride, args.v_head_stride) = (call.VStride, call.VHeadStride);
+        (args.y_stride, args.y_head_stride) = (call.YStride, call.YHeadStride);
+        queue.Check(Moek.moek_attention(queue.Device.Pointer, &args, queue.Stream), Step);
+    }
+}

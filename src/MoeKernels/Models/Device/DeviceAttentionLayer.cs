@@ -1,0 +1,224 @@
+using MoeKernels.Cuda;
+using MoeKernels.Models.Description;
+using MoeKernels.Models.Execution;
+using MoeKernels.Models.KvCache;
+using MoeKernels.Models.Layers;
+
+namespace MoeKernels.Models.Device;
+
+/// <summary>Causal attention with grouped heads on a device: the steps of <see cref="AttentionLayer"/>.</summary>
+internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
+{
+    private readonly CudaDevice _device;
+    private readonly AttentionSpec _spec;
+    private readonly RopeTable? _rope;
+    private readonly List<IDisposable> _owned = [];
+    private readonly DeviceMatrix _query;
+    private readonly DeviceMatrix _key;
+    private readonly DeviceMatrix _value;
+    private readonly DeviceMatrix _output;
+    private readonly DeviceNorm? _queryNorm;
+    private readonly DeviceNorm? _keyNorm;
+    private readonly DeviceArray? _sinks;
+    private readonly int _width;
+    private readonly int _keyWidth;
+
+    /// <summary>Distance between two heads of a query row: with an output gate, a head's gate lies behind it.</summary>
+    private readonly int _queryHeadStride;
+
+    /// <summary>Copies the weights.</summary>
+    /// <exception cref="MoeOutOfMemoryException">The device has no room.</exception>
+    public DeviceAttentionLayer(CudaDevice device, AttentionLayer layer)
+    {
+        (_device, _spec, StateIndex) = (device, layer.Spec, layer.StateIndex);
+        _width = _spec.Heads * _spec.HeadDim;
+        _keyWidth = _spec.KeyValueHeads * _spec.HeadDim;
+        _queryHeadStride = _spec.OutputGate ? 2 * _spec.HeadDim : _spec.HeadDim;
+        AttentionWeights weights = layer.Weights;
+        _rope = weights.Rope;
+        try
+        {
+            _query = Own(Matrix(device, weights.Query, "the query projection"));
+            _key = Own(Matrix(device, weights.Key, "the key projection"));
+            _value = Own(Matrix(device, weights.Value, "the value projection"));
+            _output = Own(Matrix(device, weights.Output, "the output projection"));
+            _queryNorm = weights.QueryNorm is { } q ? Own(new DeviceNorm(device, q)) : null;
+            _keyNorm = weights.KeyNorm is { } k ? Own(new DeviceNorm(device, k)) : null;
+            _sinks = DeviceArray.Of(device, weights.Sinks, _spec.Heads, "the sinks");
+            if (_sinks is not null)
+                Own(_sinks);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public int StateIndex { get; set; }
+
+    /// <summary>What of a layer has no device kernel; null when all of it has.</summary>
+    public static string? Missing(AttentionSpec spec) =>
+        spec.Temperature is not null ? "attention with temperature"
+        : spec.RelativeBias is not null ? "attention with relative positions"
+        : null;
+
+    /// <inheritdoc/>
+    public LayerState CreateState(int contextLength) =>
+        new DeviceKeyValueCache(_device, _keyWidth, _keyWidth, contextLength);
+
+    /// <inheritdoc/>
+    public override long ScratchBytes(CudaDevice device, int rows)
+    {
+        long product = Math.Max(
+            Math.Max(_query.ScratchBytes(device, rows), _key.ScratchBytes(device, rows)),
+            Math.Max(_value.ScratchBytes(device, rows), _output.ScratchBytes(device, rows)));
+        return DeviceQueue.RoundedFloats((long)rows * _query.Outputs)
+            + (2 * DeviceQueue.RoundedFloats((long)rows * _keyWidth))
+            + DeviceQueue.RoundedFloats((long)rows * _width)
+            + DeviceQueue.RoundedFloats((long)rows * (_spec.Rope?.Dimensions ?? 0))
+            + (2 * DeviceQueue.Rounded((long)rows * sizeof(int)))
+            + product;
+    }
+
+    /// <inheritdoc/>
+    public override void Forward(ForwardContext context, DeviceQueue queue, float* x, float* y)
+    {
+        int rows = context.Batch.Rows;
+        long mark = queue.Mark();
+        float* q = queue.Take((long)rows * _query.Outputs);
+        float* k = queue.Take((long)rows * _keyWidth);
+        float* v = queue.Take((long)rows * _keyWidth);
+        float* attended = queue.Take((long)rows * _width);
+        _query.Forward(queue, x, rows, q);
+        _key.Forward(queue, x, rows, k);
+        _value.Forward(queue, x, rows, v);
+
+        NormalizeBeforeRope(queue, q, k, rows);
+        Rotate(context, queue, q, k, v);
+        if (_spec.Norm == QueryKeyNorm.PerHeadAfterRope)
+            NormalizeHeads(queue, q, k, rows);
+        Attend(context, queue, q, k, v, attended);
+        if (_spec.OutputGate)
+        {
+            DeviceOps.Gate(
+                queue, attended, q + _spec.HeadDim, (long)rows * _spec.Heads, _spec.HeadDim, _queryHeadStride);
+        }
+
+        _output.Forward(queue, attended, rows, y);
+        queue.Release(mark);
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose() => _owned.ForEach(owned => owned.Dispose());
+
+    private static DeviceMatrix Matrix(CudaDevice device, in LinearWeights weights, string what) =>
+        new(device, weights.Matrix, weights.Bias, what);
+
+    private T Own<T>(T part)
+        where T : IDisposable
+    {
+        _owned.Add(part);
+        return part;
+    }
+
+    private void NormalizeBeforeRope(DeviceQueue queue, float* q, float* k, int rows)
+    {
+        if (_spec.Norm == QueryKeyNorm.PerHead)
+        {
+            NormalizeHeads(queue, q, k, rows);
+        }
+        else if (_spec.Norm == QueryKeyNorm.FullWidth)
+        {
+            _queryNorm!.Forward(queue, q, q, rows);
+            _keyNorm!.Forward(queue, k, k, rows);
+        }
+    }
+
+    private void NormalizeHeads(DeviceQueue queue, float* q, float* k, int rows)
+    {
+        _queryNorm!.Forward(queue, q, _queryHeadStride, q, _queryHeadStride, (long)rows * _spec.Heads);
+        _keyNorm!.Forward(queue, k, k, (long)rows * _spec.KeyValueHeads);
+    }
+
+    private void Rotate(ForwardContext context, DeviceQueue queue, float* q, float* k, float* v)
+    {
+        int rows = context.Batch.Rows;
+        if (_spec.Clip is { } clip)
+        {
+            DeviceOps.Clamp(queue, q, clip, (long)rows * _query.Outputs);
+            DeviceOps.Clamp(queue, k, clip, (long)rows * _keyWidth);
+            DeviceOps.Clamp(queue, v, clip, (long)rows * _keyWidth);
+        }
+
+        if (_rope is null)
+            return;
+        int dimensions = _rope.Dimensions;
+        bool interleaved = _spec.Rope!.Interleaved;
+        float* angles = Angles(context, queue, _rope);
+        DeviceOps.Rotate(
+            queue, q, angles, rows, _spec.Heads, dimensions, interleaved, _query.Outputs, _queryHeadStride);
+        DeviceOps.Rotate(
+            queue, k, angles, rows, _spec.KeyValueHeads, dimensions, interleaved, _keyWidth, _spec.HeadDim);
+    }
+
+    /// <summary>The batch's cosines and sines, computed on the host.</summary>
+    private static float* Angles(ForwardContext context, DeviceQueue queue, RopeTable rope)
+    {
+        long mark = context.Workspace.Mark();
+        float* angles = rope.TakeAngles(context);
+        float* copy = queue.Put(new ReadOnlySpan<float>(angles, checked(context.Batch.Rows * rope.Dimensions)));
+        context.Workspace.Release(mark);
+        return copy;
+    }
+
+    private void Attend(ForwardContext context, DeviceQueue queue, float* q, float* k, float* v, float* attended)
+    {
+        int rows = context.Batch.Rows;
+        int[] first = new int[rows];
+        int[] last = new int[rows];
+        foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
+        {
+            for (int row = 0; row < sequence.Rows; row++)
+            {
+                int position = sequence.Position + row;
+                last[sequence.FirstRow + row] = position;
+                first[sequence.FirstRow + row] = AttentionLayer.FirstVisible(_spec, position);
+            }
+        }
+
+        int* firsts = queue.Put<int>(first);
+        int* lasts = queue.Put<int>(last);
+        foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
+        {
+            var cache = (DeviceKeyValueCache)sequence.State[StateIndex];
+            long row = sequence.FirstRow;
+            cache.Store(queue, sequence.Position, sequence.Rows, k + (row * _keyWidth), v + (row * _keyWidth));
+            DeviceOps.Attend(queue, new DeviceAttention
+            {
+                Rows = sequence.Rows,
+                Heads = _spec.Heads,
+                KvHeads = _spec.KeyValueHeads,
+                KeyDim = _spec.HeadDim,
+                ValueDim = _spec.HeadDim,
+                Scale = _spec.Scale,
+                Q = q + (row * _query.Outputs),
+                K = cache.Keys,
+                V = cache.Values,
+                Y = attended + (row * _width),
+                First = firsts + row,
+                Last = lasts + row,
+                Sinks = _sinks is null ? null : _sinks.Floats,
+                QStride = _query.Outputs,
+                QHeadStride = _queryHeadStride,
+                KStride = _keyWidth,
+                KHeadStride = _spec.HeadDim,
+                VStride = _keyWidth,
+                VHeadStride = _spec.HeadDim,
+                YStride = _width,
+                YHeadStride = _spec.HeadDim,
+            });
+        }
+    }
+}

@@ -1,0 +1,40 @@
+using MoeKernels.Cuda;
+using MoeKernels.Models.Execution;
+using MoeKernels.Models.Layers;
+
+namespace MoeKernels.Models.Device;
+
+/// <summary>A layer without device kernels: its input comes to the host, the CPU's layer runs, its output goes
+/// back.</summary>
+/// <param name="layer">The host's layer, whose weights stay where they are.</param>
+/// <param name="hidden">Columns of the residual stream.</param>
+/// <param name="reason">What has no kernel, for the report.</param>
+internal sealed unsafe class HostLayer(Layer layer, int hidden, string reason) : DeviceLayer
+{
+    /// <inheritdoc/>
+    public override string HostReason => reason;
+
+    /// <inheritdoc/>
+    public override long ScratchBytes(CudaDevice device, int rows) => 0;
+
+    /// <inheritdoc/>
+    public override void Forward(ForwardContext context, DeviceQueue queue, float* x, float* y)
+    {
+        long floats = (long)context.Batch.Rows * hidden;
+        long bytes = floats * sizeof(float);
+        long mark = context.Workspace.Mark();
+        float* input = context.Workspace.Take(floats);
+        float* output = context.Workspace.Take(floats);
+        queue.CopyOut(input, x, bytes);
+        queue.Synchronize();
+        layer.Forward(context, input, output);
+        queue.CopyIn(y, output, bytes);
+        context.Workspace.Release(mark);
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        // The host's layer belongs to the model.
+    }
+}
