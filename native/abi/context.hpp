@@ -1,13 +1,13 @@
 // The context: a device, its allocator and the word in which kernels report NaN routers.
 #pragma once
 
-#include <cuda_runtime.h>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <utility>
 
 #include "abi/failure.hpp"
+#include "device/launch.cuh"
 #include "moek/core.h"
 
 // Opaque to callers, so it lives in the global namespace under its C name.

@@ -1,6 +1,7 @@
 #include "moek/core.h"
 
 #include <cstdio>
+#include <cstring>
 #include <memory>
 
 #include "abi/arguments.hpp"
@@ -183,7 +184,7 @@ moek_status moek_context_info(moek_device_info* info, const moek_context* contex
         known.emulated = MOEK_EMULATED;
         known.total_bytes = total_bytes;
         known.free_bytes = free_bytes;
-        std::snprintf(known.name, sizeof known.name, "%s", context->properties.name);
+        std::memcpy(known.name, context->properties.name, sizeof known.name - 1);
         *info = known;
     });
 }

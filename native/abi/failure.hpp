@@ -1,12 +1,12 @@
 // Failures inside the library: thrown in abi/, turned into a status and this thread's text at the boundary.
 #pragma once
 
-#include <cuda_runtime.h>
 #include <cstdarg>
 #include <exception>
 #include <string>
 #include <utility>
 
+#include "device/launch.cuh"
 #include "moek/core.h"
 
 namespace moek {

@@ -1,7 +1,8 @@
 // What every kernel file includes first: CUDA's names from nvcc or from the emulator, shared memory, and launches.
 #pragma once
 
-#ifdef __CUDACC__
+// MOEK_WITH_CUDA: a host compiler translates the boundary of the CUDA library.
+#if defined(__CUDACC__) || defined(MOEK_WITH_CUDA)
 #define MOEK_EMULATED 0
 #include <cuda_runtime.h>
 #else

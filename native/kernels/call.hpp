@@ -1,8 +1,9 @@
 // What launchers of every room take: element types, rows, groups of slots and the device. Plain data, no ownership.
 #pragma once
 
-#include <cuda_runtime.h>
 #include <cstdint>
+
+#include "device/launch.cuh"
 
 namespace moek {
 
