@@ -138,6 +138,7 @@ internal static unsafe class CodebookKernel
     }
 
     /// <summary>Multiplies sums with their rows' scales; blocks are padded, so there is no rest.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Scale<T>(ushort* scales, float* sums, int count)
         where T : struct, IVec16<T>
     {
@@ -146,6 +147,7 @@ internal static unsafe class CodebookKernel
     }
 
     /// <summary>Widens half-precision numbers that are zero or positive and normal.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static T Widen<T>(ushort* scales)
         where T : struct, IVec16<T>
     {
