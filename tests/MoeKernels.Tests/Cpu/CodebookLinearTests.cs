@@ -97,7 +97,7 @@ public sealed unsafe class CodebookLinearTests
         using TestCodebook w = new(shape, 17, extreme: false);
         using Codebook scaled = new(8, 1, w.Vectors.Vectors, scales);
         double folded = RelativeError(w.MatrixWith(scaled), x);
-        Assert.InRange(folded, 1e-4, 0.05);
+        Assert.InRange(folded, 1e-4, 0.0125);
 
         // The same outliers with full weights and no factors swamp the other inputs.
         Assert.True(SmallInputsError(w.Matrix, x) > 4 * SmallInputsError(w.MatrixWith(scaled), x));
@@ -112,7 +112,10 @@ public sealed unsafe class CodebookLinearTests
         CodebookShape shape = new(256, 2048, dimension, stages);
         using TestCodebook w = new(shape, 3, extreme: false);
         float[] x = CpuTests.Random(new Random(5), shape.Columns);
-        Assert.InRange(RelativeError(w.Matrix, x), 1e-4, 0.05);
+
+        // Rounding a table adds step / sqrt(12) to an entry, where the largest of 64 x 128 entries, about 4.5 times
+        // their root mean square, is 127.5 steps: .0102. Inputs: 1.7 / (127 sqrt(12)) = .0039.
+        Assert.InRange(RelativeError(w.Matrix, x), 1e-4, 0.0125);
     }
 
     [Fact]

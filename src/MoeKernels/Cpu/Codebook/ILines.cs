@@ -13,11 +13,8 @@ internal unsafe interface ILines<T>
     /// <summary>Loads codes at any address.</summary>
     static abstract T Load(byte* codes);
 
-    /// <summary>The value each code points to: <c>table[code % 128]</c>, exclusive-or 127 from code 128 on.</summary>
+    /// <summary>The value each code points to: <c>table[code % 128]</c>, all bits inverted from code 128 on.</summary>
     static abstract T Lookup(byte* table, T codes);
-
-    /// <summary>Adds bytes; the caller knows that none overflows.</summary>
-    static abstract T AddBytes(T left, T right);
 
     /// <summary>Adds 16-bit words modulo 2^16.</summary>
     static abstract T AddWords(T left, T right);

@@ -24,11 +24,8 @@ internal readonly unsafe struct Lines128(Vector128<byte> value) : ILines<Lines12
         Vector128<byte> low = codes._value & Vector128.Create((byte)127);
         Vector128<byte> sign = Vector128.LessThan(codes._value.AsSByte(), Vector128<sbyte>.Zero).AsByte();
         Vector128<byte> found = AdvSimd.Arm64.IsSupported ? FindArm(table, low) : Find(table, low);
-        return new(found ^ (sign & Vector128.Create((byte)127)));
+        return new(found ^ sign);
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lines128 AddBytes(Lines128 left, Lines128 right) => new(left._value + right._value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lines128 AddWords(Lines128 left, Lines128 right) =>

@@ -27,11 +27,8 @@ internal readonly unsafe struct Lines256(Vector256<byte> value) : ILines<Lines25
         Vector256<byte> first = Avx2.BlendVariable(Two(table, low, bit4), Two(table + 32, low, bit4), bit5);
         Vector256<byte> second = Avx2.BlendVariable(Two(table + 64, low, bit4), Two(table + 96, low, bit4), bit5);
         Vector256<byte> sign = Avx2.CompareGreaterThan(Vector256<sbyte>.Zero, codes._value.AsSByte()).AsByte();
-        return new(Avx2.BlendVariable(first, second, bit6) ^ (sign & Vector256.Create((byte)127)));
+        return new(Avx2.BlendVariable(first, second, bit6) ^ sign);
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lines256 AddBytes(Lines256 left, Lines256 right) => new(left._value + right._value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lines256 AddWords(Lines256 left, Lines256 right) =>

@@ -7,9 +7,8 @@ namespace MoeKernels.Cpu;
 /// <summary>Adds the table values that codes point to. Each body computes the integers of
 /// <see cref="CodebookReference.Row"/>.</summary>
 /// <remarks>
-/// A negative code takes 127 - t instead of t, an exclusive or with 127. Two entries add up in a byte (at most 254),
-/// pairs in 16 bits: whole words on one side, their upper bytes on the other, which separates the rows of even and odd
-/// bytes.
+/// A negative code takes 255 - t instead of t: all bits inverted. Entries add up in 16 bits: whole words on one side,
+/// their upper bytes on the other, which separates the rows of even and odd bytes.
 /// </remarks>
 internal static unsafe class Lookup
 {
@@ -64,11 +63,10 @@ internal static unsafe class Lookup
         T sum = default, upper = default;
         for (int pairs = entries / 2; pairs > 0; pairs--)
         {
-            T both = T.AddBytes(
-                T.Lookup(table, T.Load(codes)),
-                T.Lookup(table + CodebookShape.Vectors, T.Load(codes + CodebookShape.BlockRows)));
-            sum = T.AddWords(sum, both);
-            upper = T.AddWords(upper, T.UpperBytes(both));
+            T first = T.Lookup(table, T.Load(codes));
+            T second = T.Lookup(table + CodebookShape.Vectors, T.Load(codes + CodebookShape.BlockRows));
+            sum = T.AddWords(T.AddWords(sum, first), second);
+            upper = T.AddWords(T.AddWords(upper, T.UpperBytes(first)), T.UpperBytes(second));
             codes += stride;
             table += 2 * CodebookShape.Vectors;
         }
@@ -113,7 +111,7 @@ internal static unsafe class Lookup
         }
     }
 
-    private static int Value(byte* table, byte code) => table[code & 127] ^ (-(code >> 7) & 127);
+    private static int Value(byte* table, byte code) => table[code & 127] ^ (-(code >> 7) & 255);
 
     private static nint LineOffset(in LookupStrip strip, int block, int entry)
     {
@@ -126,7 +124,7 @@ internal static unsafe class Lookup
     private static void AddSums(in LookupStrip strip, int token, int block, ushort* words, ushort* odd)
     {
         Vector128<float> step = Vector128.Create(strip.Step(token));
-        Vector128<short> bias = Vector128.Create((short)(127 * strip.Entries));
+        Vector128<short> bias = Vector128.Create((short)(255 * strip.Entries));
         float* sums = strip.Sums + (token * strip.SumStride) + (block * CodebookShape.BlockRows);
         for (int i = 0; i < LineWords; i += 8)
         {

@@ -7,11 +7,10 @@ internal static unsafe partial class Lookup512
 {
     /// <summary>Four tokens, two blocks: sixteen sums stay in registers; codes and their signs serve four tokens,
     /// tables two blocks.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddTile(in LookupStrip strip, int token, int block)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    private static void AddTile(in LookupStrip strip, int token, int block, Vector512<byte> signs)
     {
         int entries = strip.Entries;
-        nint stride = strip.Blocks * 2 * Line;
         byte* codes = strip.Codes + (block * 2 * Line);
         byte* table = strip.Table(token);
         nint second = (nint)(strip.Table(token + 1) - table);
@@ -21,26 +20,22 @@ internal static unsafe partial class Lookup512
         Vector512<ushort> w20 = default, w21 = default, w30 = default, w31 = default;
         Vector512<ushort> o00 = default, o01 = default, o10 = default, o11 = default;
         Vector512<ushort> o20 = default, o21 = default, o30 = default, o31 = default;
-        for (int pairs = entries / 2; pairs > 0; pairs--)
+        nint step = Line;
+        for (int entry = 0; entry < entries; entry++)
         {
-            Vector512<byte> c0 = Vector512.Load(codes), d0 = Vector512.Load(codes + Line);
-            Vector512<byte> c1 = Vector512.Load(codes + (2 * Line)), d1 = Vector512.Load(codes + (3 * Line));
-            Vector512<byte> s0 = Sign(c0), t0 = Sign(d0), s1 = Sign(c1), t1 = Sign(d1);
-            AddToken(table, c0, d0, c1, d1, s0, t0, s1, t1, ref w00, ref o00, ref w01, ref o01);
-            AddToken(table + second, c0, d0, c1, d1, s0, t0, s1, t1, ref w10, ref o10, ref w11, ref o11);
-            AddToken(table + third, c0, d0, c1, d1, s0, t0, s1, t1, ref w20, ref o20, ref w21, ref o21);
-            AddToken(table + fourth, c0, d0, c1, d1, s0, t0, s1, t1, ref w30, ref o30, ref w31, ref o31);
-            codes += stride;
-            table += 2 * Table;
-        }
-
-        if ((entries & 1) != 0)
-        {
-            codes -= block * Line;
-            AddSingles(codes, table, ref w00, ref o00, ref w01, ref o01);
-            AddSingles(codes, table + second, ref w10, ref o10, ref w11, ref o11);
-            AddSingles(codes, table + third, ref w20, ref o20, ref w21, ref o21);
-            AddSingles(codes, table + fourth, ref w30, ref o30, ref w31, ref o31);
+            // Only a last entry without a partner has the next block's line beside it.
+            nint beside = (entry | 1) < entries ? 2 * Line : Line;
+            if (beside == Line)
+                codes -= block * Line;
+            Vector512<byte> c0 = Vector512.Load(codes), c1 = Vector512.Load(codes + beside);
+            Vector512<byte> s0 = Sign(c0, signs), s1 = Sign(c1, signs);
+            AddTokens(table, table + second, c0, c1, s0, s1,
+                ref w00, ref o00, ref w01, ref o01, ref w10, ref o10, ref w11, ref o11);
+            AddTokens(table + third, table + fourth, c0, c1, s0, s1,
+                ref w20, ref o20, ref w21, ref o21, ref w30, ref o30, ref w31, ref o31);
+            codes += step;
+            step = (strip.Blocks * 2 * Line) - step;
+            table += Table;
         }
 
         float* sums = strip.Sums + (token * strip.SumStride) + (block * Line);
@@ -59,28 +54,16 @@ internal static unsafe partial class Lookup512
         AddSums(w31, o31, entries, step3, sums + Line);
     }
 
+    /// <summary>One entry of two blocks for two tokens.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddToken(
-        byte* table, Vector512<byte> c0, Vector512<byte> d0, Vector512<byte> c1, Vector512<byte> d1,
-        Vector512<byte> s0, Vector512<byte> t0, Vector512<byte> s1, Vector512<byte> t1,
-        ref Vector512<ushort> w0, ref Vector512<ushort> o0, ref Vector512<ushort> w1, ref Vector512<ushort> o1)
+    private static void AddTokens(
+        byte* table, byte* nextTable, Vector512<byte> c0, Vector512<byte> c1, Vector512<byte> s0, Vector512<byte> s1,
+        ref Vector512<ushort> w0, ref Vector512<ushort> o0, ref Vector512<ushort> w1, ref Vector512<ushort> o1,
+        ref Vector512<ushort> w2, ref Vector512<ushort> o2, ref Vector512<ushort> w3, ref Vector512<ushort> o3)
     {
-        Vector512<byte> a = Vector512.Load(table), b = Vector512.Load(table + Line);
-        Vector512<byte> c = Vector512.Load(table + Table), d = Vector512.Load(table + Table + Line);
-        Vector512<ushort> v0 = Pair(c0, d0, s0, t0, a, b, c, d);
-        Vector512<ushort> v1 = Pair(c1, d1, s1, t1, a, b, c, d);
-        w0 += v0;
-        o0 += v0 >> 8;
-        w1 += v1;
-        o1 += v1 >> 8;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddSingles(
-        byte* codes, byte* table,
-        ref Vector512<ushort> w0, ref Vector512<ushort> o0, ref Vector512<ushort> w1, ref Vector512<ushort> o1)
-    {
-        AddSingle(codes, table, ref w0, ref o0);
-        AddSingle(codes + Line, table, ref w1, ref o1);
+        Vector512<byte> low = Vector512.Load(table), high = Vector512.Load(table + Line);
+        Vector512<byte> nextLow = Vector512.Load(nextTable), nextHigh = Vector512.Load(nextTable + Line);
+        AddFour(low, high, nextLow, nextHigh, c0, c1, c0, c1, s0, s1, s0, s1,
+            ref w0, ref o0, ref w1, ref o1, ref w2, ref o2, ref w3, ref o3);
     }
 }

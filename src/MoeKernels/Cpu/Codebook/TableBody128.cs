@@ -61,6 +61,6 @@ internal static unsafe class TableBody128
         (Vector128<int> low, Vector128<int> high) = Vector128.Widen(dots);
         low = Vector128.ShiftRightArithmetic(low * factor, 16);
         high = Vector128.ShiftRightArithmetic(high * factor, 16);
-        return Vector128.Narrow(low, high) + Vector128.Create((short)64);
+        return Vector128.Narrow(low, high) + Vector128.Create((short)128);
     }
 }

@@ -56,7 +56,7 @@ internal static unsafe class TableBody256
     public static void Round(short* dots, int count, short factor, byte* table)
     {
         Vector256<short> factors = Vector256.Create(factor);
-        Vector256<short> bias = Vector256.Create((short)64);
+        Vector256<short> bias = Vector256.Create((short)128);
         for (int i = 0; i < count; i += 32)
         {
             Vector256<short> low = Avx2.MultiplyHigh(Vector256.Load(dots + i), factors) + bias;

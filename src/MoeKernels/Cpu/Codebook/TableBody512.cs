@@ -53,12 +53,12 @@ internal static unsafe class TableBody512
         return result;
     }
 
-    /// <summary>Rounds dot products to table bytes: <c>(dot * factor >> 16) + 64</c>.</summary>
+    /// <summary>Rounds dot products to table bytes: <c>(dot * factor >> 16) + 128</c>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Round(short* dots, int count, short factor, byte* table)
     {
         Vector512<short> factors = Vector512.Create(factor);
-        Vector512<short> bias = Vector512.Create((short)64);
+        Vector512<short> bias = Vector512.Create((short)128);
         for (int i = 0; i < count; i += 32)
         {
             Vector512<short> value = Avx512BW.MultiplyHigh(Vector512.Load(dots + i), factors) + bias;

@@ -30,7 +30,7 @@ internal static unsafe class TableBodySoftware
     public static void Round(short* dots, int count, short factor, byte* table)
     {
         for (int i = 0; i < count; i++)
-            table[i] = (byte)(((dots[i] * factor) >> 16) + 64);
+            table[i] = (byte)(((dots[i] * factor) >> 16) + 128);
     }
 
     private static int Dot(sbyte* numbers, int pairs, byte* inputs)

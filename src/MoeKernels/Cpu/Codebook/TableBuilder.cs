@@ -31,7 +31,7 @@ internal static unsafe class TableBuilder
         short* memory = stackalloc short[(CodebookShape.MaxChunkEntries * CodebookShape.Vectors) + 32];
         short* dots = (short*)(((nint)memory + 63) & ~63);
         int largest = Dots(source, groups, inputs, dots);
-        int factor = Math.Min(short.MaxValue, ((64 << 16) - 1) / Math.Max(largest, 1));
+        int factor = Math.Min(short.MaxValue, ((128 << 16) - 1) / Math.Max(largest, 1));
         Round(dots, groups * source.Stages * CodebookShape.Vectors, (short)factor, table);
         return largest == 0 && !float.IsNaN(step) ? 0 : 32768f / factor * step;
     }

@@ -52,7 +52,7 @@ internal static unsafe class CodebookReference
     }
 
     /// <summary>Tables of one chunk: 128 dot products per entry, rounded down to the half-odd numbers
-    /// -63.5, -62.5 ... 63.5 and stored as 0 ... 127.</summary>
+    /// -127.5, -126.5 ... 127.5 and stored as 0 ... 255.</summary>
     /// <param name="shape">Sizes of the matrix.</param>
     /// <param name="codebook">Its codebook.</param>
     /// <param name="chunk">Chunk.</param>
@@ -81,9 +81,9 @@ internal static unsafe class CodebookReference
             largest = Math.Max(largest, Math.Abs(dots[i]));
         }
 
-        int factor = Math.Min(short.MaxValue, ((64 << 16) - 1) / Math.Max(largest, 1));
+        int factor = Math.Min(short.MaxValue, ((128 << 16) - 1) / Math.Max(largest, 1));
         for (int i = 0; i < dots.Length; i++)
-            table[i] = (byte)(((dots[i] * factor) >> 16) + 64);
+            table[i] = (byte)(((dots[i] * factor) >> 16) + 128);
         return largest == 0 && !float.IsNaN(step) ? 0 : 32768f / factor * step;
     }
 
@@ -104,7 +104,7 @@ internal static unsafe class CodebookReference
             for (int end = entry + shape.EntriesOf(chunk); entry < end; entry++)
             {
                 byte code = matrix.Code(row, entry);
-                int value = (2 * tables[(entry * CodebookShape.Vectors) + (code & 127)]) - 127;
+                int value = (2 * tables[(entry * CodebookShape.Vectors) + (code & 127)]) - 255;
                 halves += code < 128 ? value : -value;
             }
 

@@ -14,9 +14,9 @@ namespace MoeKernels.Tests.Compression.Pipeline;
 [Collection("Cpu")]
 public sealed class FamilyCompressionTests
 {
-    /// <summary>A table's entries are rounded to 127 steps of the largest one in 64, inputs to 255: three matrices of a
-    /// few dozen columns give 3 to 6 % of the random models' logits, and their delta nets amplify that.</summary>
-    private const double Tolerance = 7e-2, DeltaNetTolerance = 0.15;
+    /// <summary>A table's entries and its inputs are rounded to 255 steps of the largest: three matrices of a few dozen
+    /// columns give 1 to 3 % of the random models' logits, and their delta nets amplify that.</summary>
+    private const double Tolerance = 5e-2, DeltaNetTolerance = 0.1;
 
     public static TheoryData<string> Decoders { get; } =
         [.. DecoderReferenceTests.Folders.Select(row => row.Data).Where(name => name != "llama")];
