@@ -17,6 +17,14 @@ public sealed record MoeLoadOptions
     /// <summary>Most worker threads.</summary>
     public const int MaxThreads = Cpu.WorkerPool.MaxThreads;
 
+    /// <summary>Where the model runs; null: the environment variable MOEK_DEVICE, else
+    /// <see cref="Device.Auto"/>.</summary>
+    public Device? Device { get; init; }
+
+    /// <summary>Whether loading fails where <see cref="Device"/> cannot be used. Otherwise the model runs on the CPU,
+    /// and <see cref="MoeModel.Backend"/> says why.</summary>
+    public bool RequireDevice { get; init; }
+
     /// <summary>Context of sessions that do not ask for one; null: what the model allows, at most 4096.</summary>
     public int? ContextLength { get; init; }
 

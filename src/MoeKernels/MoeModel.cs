@@ -24,7 +24,8 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     private readonly Lifetime _lifetime;
     private readonly Lazy<ChatTemplate?> _chatTemplate;
 
-    private MoeModel(Transformer transformer, WorkerPool pool, ModelParts parts, string kernels, int contextLength)
+    private MoeModel(
+        Transformer transformer, WorkerPool pool, ModelParts parts, BackendInfo backend, int contextLength)
     {
         _lifetime = new Lifetime(this, () =>
         {
@@ -34,7 +35,7 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         Info = parts.Info;
         Tokenizer = parts.Tokenizer;
         _chatTemplate = parts.ChatTemplate;
-        Backend = new BackendInfo("auto", "cpu", kernels, pool.Threads);
+        Backend = backend;
         _model = new SessionModel(
             Info.Path, transformer, pool, Tokenizer, parts.Defaults, contextLength, _lifetime.Share);
         Memory = Plan(Info, transformer.Description, contextLength, null, 1, pool.Threads);
@@ -219,18 +220,19 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         var folder = QmoeFolder.OpenModel(path);
         ModelParts parts;
         int contextLength;
-        string kernels;
-        WorkerPool pool;
+        ModelBackend backend;
+        WorkerPool? pool = null;
         try
         {
             // Mistakes in options and environment come before the weights: they cost no loading and leak none.
             parts = ModelParts.Read(path, folder);
             contextLength = ContextLength(options, parts.Info);
-            kernels = KernelSets.Name;
             pool = new WorkerPool(options.Threads);
+            backend = ModelBackend.Open(options, pool.Threads);
         }
         catch
         {
+            pool?.Dispose();
             folder.Dispose();
             throw;
         }
@@ -239,8 +241,8 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         {
             var transformer = await ModelLoader.LoadAsync(
                 folder, options.ReadAhead, progress, options.Rotary == RotaryPrecision.BFloat16,
-                options.ExactTernary, cancellationToken).ConfigureAwait(false);
-            return new MoeModel(transformer, pool, parts, kernels, contextLength);
+                options.ExactTernary, backend.Placement, cancellationToken).ConfigureAwait(false);
+            return new MoeModel(transformer, pool, parts, backend.Describe(), contextLength);
         }
         catch
         {

@@ -18,6 +18,9 @@ internal sealed unsafe class CudaDevice : IDisposable
             Name = NameOf(name);
     }
 
+    /// <summary>Path of the native library in use.</summary>
+    public static string LibraryPath => NativeRuntime.Path;
+
     /// <summary>Number of the device.</summary>
     public int Index { get; }
 

@@ -35,7 +35,7 @@ public sealed record HardwareInfo(
 }
 
 /// <summary>Which backend was asked for, which one runs, and why.</summary>
-/// <param name="Requested">What the caller asked for: <c>auto</c> or <c>cpu</c>.</param>
+/// <param name="Requested">What the caller asked for: <c>auto</c>, <c>cpu</c> or <c>cuda:0</c>.</param>
 /// <param name="Actual">What runs.</param>
 /// <param name="KernelSet">Instruction set of the kernels.</param>
 /// <param name="Threads">Worker threads.</param>
@@ -43,7 +43,22 @@ public sealed record HardwareInfo(
 public sealed record BackendInfo(
     string Requested, string Actual, string KernelSet, int Threads, string? FallbackReason = null)
 {
+    /// <summary>Name of the device; null on the CPU.</summary>
+    public string? DeviceName { get; init; }
+
+    /// <summary>Path of the native library in use; null on the CPU.</summary>
+    public string? NativePath { get; init; }
+
+    /// <summary>Kinds of layers that run on the CPU although the model is on a device: they have no kernels
+    /// there.</summary>
+    public IReadOnlyList<string> HostSteps { get; init; } = [];
+
     /// <summary>One line for a person.</summary>
-    public override string ToString() =>
-        $"running on {Actual} ({KernelSet}, {Threads} threads)" + (FallbackReason is null ? "" : $": {FallbackReason}");
+    public override string ToString()
+    {
+        string where = DeviceName is null ? Actual : $"{Actual}, {DeviceName}";
+        string host = HostSteps.Count == 0 ? "" : $"; on the CPU: {string.Join(", ", HostSteps)}";
+        string why = FallbackReason is null ? "" : $": {FallbackReason}";
+        return $"running on {where} ({KernelSet}, {Threads} threads){host}{why}";
+    }
 }

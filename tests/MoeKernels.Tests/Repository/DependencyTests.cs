@@ -16,7 +16,8 @@ public partial class DependencyTests
         ["Packed"] = ["Core", "Formats"],
         ["Cpu"] = ["Core", "Router", "Permute", "Experts", "Packed"],
         ["Text"] = ["Core"],
-        ["Models"] = ["Core", "Router", "Permute", "Experts", "Packed", "Cpu", "Formats", "Text"],
+        ["Cuda"] = ["Core", "Router", "Permute", "Experts", "Packed"],
+        ["Models"] = ["Core", "Router", "Permute", "Experts", "Packed", "Cpu", "Cuda", "Formats", "Text"],
         ["Generation"] =
             ["Core", "Router", "Permute", "Experts", "Packed", "Cpu", "Formats", "Text", "Models"],
         ["Planning"] =

@@ -3,6 +3,7 @@ using MoeKernels.Models.Description;
 using MoeKernels.Models.Execution;
 using MoeKernels.Models.Families;
 using MoeKernels.Models.Layers;
+using MoeKernels.Models.Placement;
 
 namespace MoeKernels.Models.Loading;
 
@@ -15,6 +16,8 @@ internal static class ModelLoader
     /// <param name="progress">Told the bytes read, when weights are read ahead.</param>
     /// <param name="roundRotaryToBFloat16">See <see cref="RopeSpec.RoundToBFloat16"/>.</param>
     /// <param name="exactTernary">Whether ternary matrices become dense ones.</param>
+    /// <param name="placement">Puts the layers on a device, and is disposed with the model, also when loading fails; null
+    /// for the CPU.</param>
     /// <param name="cancellation">Stops between layers and between pieces of a file.</param>
     /// <exception cref="MoeFormatException">A file, key or tensor is missing or wrong.</exception>
     /// <exception cref="MoeUnsupportedException">The model needs something this library does not do.</exception>
@@ -25,9 +28,12 @@ internal static class ModelLoader
         IProgress<LoadProgress>? progress = null,
         bool roundRotaryToBFloat16 = false,
         bool exactTernary = false,
+        DevicePlacement? placement = null,
         CancellationToken cancellation = default)
     {
         var memory = new ModelMemory(folder);
+        if (placement is not null)
+            memory.Own(placement);
         try
         {
             ModelDescription description = FamilyRegistry.Describe(folder.Config);
@@ -39,6 +45,8 @@ internal static class ModelLoader
                     .ConfigureAwait(false);
             }
 
+            if (placement is not null)
+                parts = placement.Place(parts, description.Hidden, cancellation);
             return new Transformer(description, memory, parts);
         }
         catch

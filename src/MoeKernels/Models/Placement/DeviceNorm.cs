@@ -2,7 +2,7 @@ using MoeKernels.Cuda;
 using MoeKernels.Models.Description;
 using MoeKernels.Models.Layers;
 
-namespace MoeKernels.Models.Device;
+namespace MoeKernels.Models.Placement;
 
 /// <summary>A normalisation with its weights on a device.</summary>
 internal sealed unsafe class DeviceNorm : IDisposable

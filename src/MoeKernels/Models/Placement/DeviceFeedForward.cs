@@ -2,7 +2,7 @@ using MoeKernels.Cuda;
 using MoeKernels.Models.Execution;
 using MoeKernels.Models.Layers;
 
-namespace MoeKernels.Models.Device;
+namespace MoeKernels.Models.Placement;
 
 /// <summary>A dense feed-forward network on a device: one expert that every row chooses.</summary>
 internal sealed unsafe class DeviceFeedForward : DeviceLayer

@@ -1,7 +1,7 @@
 using MoeKernels.Cuda;
 using MoeKernels.Models.Execution;
 
-namespace MoeKernels.Models.Device;
+namespace MoeKernels.Models.Placement;
 
 /// <summary>One sublayer on a device, the twin of a host <see cref="Layers.Layer"/>. Immutable and shared by all
 /// sequences.</summary>

@@ -3,7 +3,7 @@ using MoeKernels.Models.Execution;
 using MoeKernels.Models.Layers;
 using MoeKernels.Router;
 
-namespace MoeKernels.Models.Device;
+namespace MoeKernels.Models.Placement;
 
 /// <summary>A mixture-of-experts layer on a device: one native call.</summary>
 internal sealed unsafe class DeviceRoutedLayer : DeviceLayer

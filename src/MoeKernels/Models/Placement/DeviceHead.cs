@@ -2,7 +2,7 @@ using MoeKernels.Cuda;
 using MoeKernels.Models.Execution;
 using MoeKernels.Models.Layers;
 
-namespace MoeKernels.Models.Device;
+namespace MoeKernels.Models.Placement;
 
 /// <summary>The output head on a device; hidden states come from the host and logits go there.</summary>
 internal sealed unsafe class DeviceHead : IHead, IDisposable

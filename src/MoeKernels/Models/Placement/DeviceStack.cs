@@ -1,7 +1,7 @@
 using MoeKernels.Cuda;
 using MoeKernels.Models.Execution;
 
-namespace MoeKernels.Models.Device;
+namespace MoeKernels.Models.Placement;
 
 /// <summary>A sublayer on a device: <c>h += layer(norm(h))</c>.</summary>
 internal sealed record DeviceSublayer(DeviceNorm Norm, DeviceLayer Layer);

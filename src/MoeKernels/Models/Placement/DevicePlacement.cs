@@ -2,7 +2,7 @@ using MoeKernels.Cuda;
 using MoeKernels.Models.Execution;
 using MoeKernels.Models.Layers;
 
-namespace MoeKernels.Models.Device;
+namespace MoeKernels.Models.Placement;
 
 /// <summary>Puts a loaded model on a device: every layer that has kernels there gets a twin, the others stay on the
 /// host and are named.</summary>

@@ -4,7 +4,7 @@ using MoeKernels.Models.Execution;
 using MoeKernels.Models.KvCache;
 using MoeKernels.Models.Layers;
 
-namespace MoeKernels.Models.Device;
+namespace MoeKernels.Models.Placement;
 
 /// <summary>Causal attention with grouped heads on a device: the steps of <see cref="AttentionLayer"/>.</summary>
 internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful

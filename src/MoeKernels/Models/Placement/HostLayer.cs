@@ -2,7 +2,7 @@ using MoeKernels.Cuda;
 using MoeKernels.Models.Execution;
 using MoeKernels.Models.Layers;
 
-namespace MoeKernels.Models.Device;
+namespace MoeKernels.Models.Placement;
 
 /// <summary>A layer without device kernels: its input comes to the host, the CPU's layer runs, its output goes
 /// back.</summary>

@@ -1,7 +1,7 @@
 using MoeKernels.Cuda;
 using MoeKernels.Models.KvCache;
 
-namespace MoeKernels.Models.Device;
+namespace MoeKernels.Models.Placement;
 
 /// <summary>Keys and values of one attention layer on a device, each [positions × width]: a call's rows are stored with
 /// one copy.</summary>
