@@ -3,11 +3,12 @@ using MoeKernels.Models.Execution;
 namespace MoeKernels.Tests.Models;
 
 /// <summary>Keeps everything a forward call reports.</summary>
-internal sealed class RecordingTrace : IForwardTrace
+/// <param name="router">Whether it asks for what the routers did.</param>
+internal sealed class RecordingTrace(bool router = true) : IForwardTrace
 {
     public bool WantsHidden => true;
 
-    public bool WantsRouter => true;
+    public bool WantsRouter => router;
 
     public Dictionary<string, float[]> Floats { get; } = [];
 

@@ -3,6 +3,7 @@ using MoeKernels.Formats;
 using MoeKernels.Models.Execution;
 using MoeKernels.Models.KvCache;
 using MoeKernels.Models.Loading;
+using MoeKernels.Models.Placement;
 
 namespace MoeKernels.Tests.Models;
 
@@ -30,15 +31,20 @@ internal sealed class TestModel : IDisposable
     /// <summary>Positions a sequence of this test holds.</summary>
     public int Context { get; }
 
-    public static TestModel Load(string folder, int threads = 1, bool roundRotaryToBFloat16 = false) => new(
-        ModelLoader.LoadAsync(ModelFolder.Open(folder), prefetch: false, roundRotaryToBFloat16: roundRotaryToBFloat16)
-            .GetAwaiter().GetResult(),
+    public static TestModel Load(
+        string folder, int threads = 1, bool roundRotaryToBFloat16 = false, DevicePlacement? placement = null) => new(
+        ModelLoader.LoadAsync(
+            ModelFolder.Open(folder), prefetch: false, roundRotaryToBFloat16: roundRotaryToBFloat16,
+            placement: placement).GetAwaiter().GetResult(),
         threads);
 
     /// <summary>Loads a tiny model of the test data as its reference outputs were made: all but our own Pangu reference
     /// come from models that were cast to bf16 as a whole, rotary frequencies included.</summary>
-    public static TestModel Reference(string name, int threads = 1) => Load(
-        Golden.Folder(name), threads, !name.StartsWith("pangu", StringComparison.Ordinal));
+    /// <param name="name">Folder in the test data.</param>
+    /// <param name="threads">Worker threads.</param>
+    /// <param name="placement">Puts the model on a device; null for the CPU.</param>
+    public static TestModel Reference(string name, int threads = 1, DevicePlacement? placement = null) => Load(
+        Golden.Folder(name), threads, !name.StartsWith("pangu", StringComparison.Ordinal), placement);
 
     public SequenceState NewSequence() => Transformer.CreateSequence(Context);
 
