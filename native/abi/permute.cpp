@@ -8,7 +8,7 @@ using namespace moek;
 
 namespace {
 
-constexpr int32_t kMaxExperts = 1 << 20;
+constexpr int32_t kMaxExperts = 4096;
 
 uint64_t choices_of(int64_t tokens, int32_t top_k) {
     require_range(top_k, 1, 1 << 20, "top_k");
