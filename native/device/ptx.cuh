@@ -4,6 +4,10 @@
 // test for each.
 #pragma once
 #include "device/launch.cuh"
+#include "device/ptx/bulk.cuh"
+#include "device/ptx/cluster.cuh"
 #include "device/ptx/copy.cuh"
+#include "device/ptx/mbarrier.cuh"
 #include "device/ptx/memory.cuh"
 #include "device/ptx/mma.cuh"
+#include "device/ptx/wgmma.cuh"

@@ -55,8 +55,9 @@ void reset(Fiber& fiber, Block& block, unsigned linear) {
     fiber.asan_fake_stack = nullptr;
     fiber.waits = nullptr;
     fiber.done = false;
-    fiber.polls = fiber.copy_group = fiber.wgmma_group = 0;
-    fiber.num_copies = fiber.num_wgmmas = 0;
+    fiber.polls = fiber.copy_group = fiber.store_group = fiber.wgmma_group = 0;
+    fiber.num_copies = fiber.num_stores = fiber.num_wgmmas = 0;
+    fiber.wgmma_fenced = false;
 }
 
 /// memset that TSan does not see: it would take the emulator's filling for a write of the thread that came first.
@@ -106,6 +107,9 @@ void destroy_block(Block* block) {
         if (fiber->stack) give_stack(fiber->stack);
         fiber->stack = nullptr;
     }
+    for (int i = 0; i < block->num_bulk_copies; ++i)
+        if (block->bulk_copies[i].tsan) __tsan_destroy_fiber(block->bulk_copies[i].tsan);
+    if (block->proxy.tsan) __tsan_destroy_fiber(block->proxy.tsan);
     give_fibers(block->fibers);
     unpoison(block->shared, block->shared_bytes);
     std::free(block->shared);
@@ -113,6 +117,7 @@ void destroy_block(Block* block) {
 }
 
 const char* check_ended_block(const Block& block) {
+    if (block.num_bulk_copies > 0) return "a block ended with a bulk copy in flight";
     unpoison(block.shared, block.shared_bytes);
     if (!is_filled(block.shared + block.launch->shared_bytes, kRedZoneBytes, kRedZoneByte))
         return "dynamic shared memory was written beyond its end";
@@ -125,8 +130,7 @@ const char* check_ended_block(const Block& block) {
     return nullptr;
 }
 
-void* shared_array(const void* tag, size_t bytes, size_t alignment, Site site) {
-    Block& block = *self()->block;
+char* array_of(Block& block, const void* tag, size_t bytes, size_t alignment, Site site) {
     size_t arrays_bytes = bytes;
     for (int i = 0; i < block.num_arrays; ++i) {
         if (block.arrays[i].tag == tag) return block.shared + block.arrays[i].offset;
@@ -135,8 +139,8 @@ void* shared_array(const void* tag, size_t bytes, size_t alignment, Site site) {
     if (arrays_bytes > kStaticSharedBytes) fail("more than 48 KB of shared arrays", site);
     if (block.num_arrays == kMaxSharedArrays) fail("too many shared arrays", site);
     const size_t offset = round_up(block.shared_used + kRedZoneBytes, alignment);
+    if (offset + bytes + kRedZoneBytes > block.shared_bytes) fail("too far aligned shared arrays", site);
     block.shared_used = offset + bytes;
-    if (block.shared_used + kRedZoneBytes > block.shared_bytes) fail("too many or too far aligned shared arrays", site);
     char* array = block.shared + offset;
     unpoison(array - kRedZoneBytes, bytes + 2 * kRedZoneBytes);
     fill_unseen(array - kRedZoneBytes, kRedZoneBytes, kRedZoneByte);
@@ -144,8 +148,12 @@ void* shared_array(const void* tag, size_t bytes, size_t alignment, Site site) {
     fill_unseen(array + bytes, kRedZoneBytes, kRedZoneByte);
     poison(array - kRedZoneBytes, kRedZoneBytes);
     poison(array + bytes, kRedZoneBytes);
-    block.arrays[block.num_arrays++] = {tag, offset, bytes};
+    block.arrays[block.num_arrays++] = {tag, offset, bytes, alignment};
     return array;
+}
+
+void* shared_array(const void* tag, size_t bytes, size_t alignment, Site site) {
+    return array_of(*self()->block, tag, bytes, alignment, site);
 }
 
 void* dynamic_shared(Site) {

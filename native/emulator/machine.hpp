@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -34,12 +35,13 @@ struct PendingWgmma {
     float* accumulators;
     uint64_t a, b;  ///< descriptors
     int columns;
-    bool add;  ///< accumulate, else overwrite
+    bool accumulate;  ///< else overwrite
     unsigned group;
 };
 
 constexpr int kMaxPendingCopies = 64;
 constexpr int kMaxPendingWgmmas = 64;
+constexpr int kMaxBulkStores = 16;
 
 /// One CUDA thread.
 struct Fiber : Thread {
@@ -55,10 +57,14 @@ struct Fiber : Thread {
     unsigned polls = 0;
     PendingCopy copies[kMaxPendingCopies];
     int num_copies = 0;
-    unsigned copy_group = 0;  ///< number of committed groups
+    unsigned copy_group = 0;             ///< number of committed groups
+    PendingCopy stores[kMaxBulkStores];  ///< bulk copies to global memory
+    int num_stores = 0;
+    unsigned store_group = 0;
     PendingWgmma wgmmas[kMaxPendingWgmmas];
     int num_wgmmas = 0;
     unsigned wgmma_group = 0;
+    bool wgmma_fenced = false;
 };
 
 struct FiberList {
@@ -94,15 +100,47 @@ constexpr int kMasksPerWarp = 8;
 
 struct SharedArray {
     const void* tag;
-    size_t offset, bytes;
+    size_t offset, bytes, alignment;
 };
 constexpr int kMaxSharedArrays = 48;
 constexpr size_t kStaticSharedBytes = 48u << 10;
 constexpr size_t kRedZoneBytes = 64;
 
+/// What a CUtensorMap holds here: an array in global memory and the box that one copy takes of it, fastest axis first.
+struct TensorMap {
+    uint64_t magic;  ///< tells an encoded map from other bytes
+    const char* data;
+    uint32_t rank, element_bytes;
+    uint64_t size[3], stride[3];  ///< elements, bytes
+    uint32_t box[3];
+    uint32_t swizzle_mask;  ///< 0, 1, 3, 7: units of 16 bytes that are exchanged by the address's bits from 7 on
+};
+
 /// A bulk copy in flight. Performed by a TSan fiber of its own, ordered after the issuing thread and nothing else.
-struct BulkCopy;
-constexpr int kMaxBulkCopies = 256;
+struct BulkCopy {
+    char* destination;
+    const char* source;  ///< null for a tile
+    uint32_t bytes;
+    uint64_t* mbarrier;  ///< told when it has landed
+    TensorMap map;
+    int32_t start[3];
+    void* tsan;
+};
+constexpr int kMaxBulkCopies = 64;
+
+/// Blocks that can reach each other's shared memory.
+struct Cluster {
+    std::vector<Block*> blocks;
+    int live_blocks = 0;
+    Barrier barrier;
+};
+
+/// The asynchronous units (TMA, tensor cores) as TSan sees them: what they read of shared memory must have been passed
+/// on by fence.proxy.async, or have been written by them.
+struct AsyncProxy {
+    void* tsan = nullptr;
+    char passed_on = 0, done = 0;
+};
 
 struct Block {
     Launch* launch = nullptr;
@@ -117,6 +155,11 @@ struct Block {
     size_t shared_used = 0, shared_bytes = 0;
     SharedArray arrays[kMaxSharedArrays];
     int num_arrays = 0;
+    std::shared_ptr<Cluster> cluster;  ///< null unless launched with one
+    unsigned rank = 0;                 ///< in the cluster
+    AsyncProxy proxy;
+    BulkCopy bulk_copies[kMaxBulkCopies];
+    int num_bulk_copies = 0;
 };
 
 /// Threads that can run, at any position of which the next one may be taken.
@@ -202,8 +245,17 @@ void destroy_block(Block* block);
 /// Null when all is well, else what is wrong with the shared memory or with what the block left undone.
 const char* check_ended_block(const Block& block);
 
-// async.cpp
+/// The block's array of this tag, which may belong to another block of the cluster.
+char* array_of(Block& block, const void* tag, size_t bytes, size_t alignment, Site site);
+
+// bulk.cpp
 /// Lets one bulk copy of the worker's blocks land; false if none is in flight.
 bool land_bulk_copy(Worker& worker);
+
+// proxy.cpp
+/// Announces that the asynchronous units read shared memory, on behalf of whoever runs.
+void note_proxy_read(Block& block, const void* address, size_t bytes);
+/// The running thread has waited for the units: what they read may be overwritten.
+void await_proxy(Block& block);
 
 }  // namespace cuemu

@@ -78,9 +78,15 @@ void start_unit(Worker& w, unsigned unit) {
     const dim3 c = launch.cluster;
     const unsigned across = launch.grid.x / c.x, down = launch.grid.y / c.y;
     const unsigned x0 = unit % across * c.x, y0 = unit / across % down * c.y, z0 = unit / across / down * c.z;
-    for (unsigned rank = 0; rank < c.x * c.y * c.z; ++rank) {
+    const unsigned size = c.x * c.y * c.z;
+    const auto cluster = size > 1 ? std::make_shared<Cluster>() : nullptr;
+    if (cluster) cluster->live_blocks = static_cast<int>(size);
+    for (unsigned rank = 0; rank < size; ++rank) {
         const uint3 index{x0 + rank % c.x, y0 + rank / c.x % c.y, z0 + rank / c.x / c.y};
         Block* block = make_block(launch, w, index);
+        block->cluster = cluster;
+        block->rank = rank;
+        if (cluster) cluster->blocks.push_back(block);
         w.blocks.push_back(block);
         w.live_threads += block->fibers.size();
         w.ready.reserve(w.live_threads);
@@ -89,8 +95,7 @@ void start_unit(Worker& w, unsigned unit) {
     }
 }
 
-void end_block(Worker& w, Block* block) {
-    if (const char* wrong = check_ended_block(*block)) record_failure(*w.launch, wrong, block->fibers[0], Site{});
+void retire(Worker& w, Block* block) {
     w.live_threads -= block->fibers.size();
     w.blocks.erase(std::find(w.blocks.begin(), w.blocks.end(), block));
     if (!under_tsan()) return destroy_block(block);
@@ -99,10 +104,19 @@ void end_block(Worker& w, Block* block) {
     w.launch->ended.push_back(block);
 }
 
+void end_block(Worker& w, Block* block) {
+    if (const char* wrong = check_ended_block(*block)) record_failure(*w.launch, wrong, block->fibers[0], Site{});
+    if (!block->cluster) return retire(w, block);
+    // Others of the cluster may still point into this one's shared memory.
+    const std::shared_ptr<Cluster> cluster = block->cluster;
+    if (--cluster->live_blocks > 0) return;
+    for (Block* member : cluster->blocks) retire(w, member);
+}
+
 void after_end_of_thread(Worker& w, Fiber* fiber) {
     Block* block = fiber->block;
     block->ended_lanes[fiber->linear / 32] |= 1u << fiber->linear % 32;
-    if (fiber->num_copies > 0 || fiber->num_wgmmas > 0)
+    if (fiber->num_copies > 0 || fiber->num_stores > 0 || fiber->num_wgmmas > 0)
         return record_failure(*w.launch, "a thread ended with asynchronous work that it never waited for", fiber,
                               Site{});
     if (--block->live == 0) return end_block(w, block);
