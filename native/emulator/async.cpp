@@ -52,12 +52,4 @@ void cp_async_wait(unsigned pending_groups) {
     if (fiber.copy_group > pending_groups) land_before(fiber, fiber.copy_group - pending_groups);
 }
 
-void cp_async_wait_all() {
-    land_before(*self(), self()->copy_group + 1);
-}
-
-bool land_bulk_copy(Worker&) {
-    return false;
-}
-
 }  // namespace cuemu

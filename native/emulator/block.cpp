@@ -173,6 +173,10 @@ void* shared_pointer(uint32_t address, size_t bytes, Site site) {
     return block.shared + address;
 }
 
+bool can_never_complete(const Barrier& barrier, int live) {
+    return barrier.arrived > 0 && barrier.expected - barrier.arrived > live - barrier.sleeping;
+}
+
 namespace {
 
 Barrier& barrier_at(int id, int count, const char* what, Site site) {
@@ -183,10 +187,10 @@ Barrier& barrier_at(int id, int count, const char* what, Site site) {
         fail("barrier count is no multiple of the warp size within the block", site);
     Barrier& barrier = block.barriers[id];
     const bool strict = block.launch->config.strict;
-    if (strict && count > block.live) fail("barrier waits for threads that have ended", site);
     if (barrier.arrived == 0) {
         barrier.expected = count;
         barrier.site = site;
+        if (count > block.live) fail("barrier waits for threads that have ended", site);
     } else if (barrier.expected != count) {
         fail("threads give one barrier different counts", site);
     } else if (strict && id == 0 && (barrier.site.line != site.line || barrier.site.file != site.file)) {
@@ -199,7 +203,7 @@ Barrier& barrier_at(int id, int count, const char* what, Site site) {
 /// True for the last one to arrive.
 bool arrive(Barrier& barrier) {
     if (++barrier.arrived < barrier.expected) return false;
-    barrier.arrived = 0;
+    barrier.arrived = barrier.sleeping = 0;
     ++barrier.phase;
     return true;
 }
@@ -210,10 +214,12 @@ void barrier_sync(int id, int count, Site site) {
     Barrier& barrier = barrier_at(id, count, "threads of a block meet at different barriers", site);
     char* order = &barrier.order[barrier.phase & 1];
     order_release(order);
-    if (arrive(barrier))
+    if (arrive(barrier)) {
         wake_all_from(barrier.waiting);
-    else
+    } else {
+        ++barrier.sleeping;
         sleep_in(barrier.waiting, "waits at a barrier", site);
+    }
     order_acquire(order);
 }
 

@@ -79,6 +79,7 @@ struct FiberList {
 
 struct Barrier {
     int arrived = 0, expected = 0;
+    int sleeping = 0;  ///< of the arrived, those that wait; the others only arrived
     Site site;
     unsigned phase = 0;
     char order[2];  ///< TSan's sync objects, by parity: the next phase must not order the threads of this one
@@ -239,6 +240,8 @@ void set_report(std::string text);
 void record_failure(Launch& launch, const char* what, const Fiber* culprit, Site site);
 
 // block.cpp
+/// Whether the barrier needs more threads than the block still has.
+bool can_never_complete(const Barrier& barrier, int live);
 Block* make_block(Launch& launch, Worker& worker, uint3 index);
 /// Frees the block's threads and memory.
 void destroy_block(Block* block);

@@ -121,7 +121,7 @@ void after_end_of_thread(Worker& w, Fiber* fiber) {
                               Site{});
     if (--block->live == 0) return end_block(w, block);
     for (Barrier& barrier : block->barriers)
-        if (w.launch->config.strict && barrier.arrived > 0 && barrier.expected > block->live)
+        if (can_never_complete(barrier, block->live))
             return record_failure(*w.launch, "a thread ended while others wait for it at a barrier", fiber,
                                   barrier.site);
 }
@@ -183,6 +183,20 @@ void schedule(Worker& w) {
     }
 }
 
+/// Leaves the blocks of a failed launch as they stand. Their threads are told to TSan as finished.
+void abandon(Worker& w) {
+    for (const Block* block : w.blocks)
+        for (const Fiber* fiber : block->fibers) {
+            if (!fiber->tsan) continue;
+            __tsan_switch_to_fiber(fiber->tsan, kSwitchWithoutOrder);
+            order_release(&w.launch->finished);
+            __tsan_switch_to_fiber(w.tsan, kSwitchWithoutOrder);
+        }
+    std::lock_guard<std::mutex> guard(w.launch->mutex);
+    w.launch->ended.insert(w.launch->ended.end(), w.blocks.begin(), w.blocks.end());
+    w.blocks.clear();
+}
+
 void work(Worker& w) {
     Thread* outer_thread = current;
     Worker* outer_worker = worker;
@@ -194,8 +208,7 @@ void work(Worker& w) {
         record_failure(*w.launch, "no host memory for a block", nullptr, Site{});
     }
     w.idle.store(UINT64_MAX, std::memory_order_relaxed);
-    for (Block* block : w.blocks) destroy_block(block);
-    w.blocks.clear();
+    abandon(w);
     current = outer_thread;
     worker = outer_worker;
     std::lock_guard<std::mutex> guard(report_mutex);
@@ -298,7 +311,6 @@ void record_failure(Launch& launch, const char* what, const Fiber* culprit, Site
 void fail(const char* what, Site site) {
     Fiber* fiber = self();
     record_failure(*fiber->block->launch, what, fiber, site);
-    order_release(&fiber->block->launch->finished);
     switch_to_scheduler(fiber, true);
     __builtin_unreachable();
 }
