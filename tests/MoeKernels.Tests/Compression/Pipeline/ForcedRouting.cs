@@ -31,6 +31,22 @@ internal sealed unsafe class ForcedRouting : IDisposable
         _result = new TokenRows(tokens.Length, model.Hidden);
     }
 
+    /// <summary>Largest relative error of a layer's experts on the inputs of the widened twin.</summary>
+    public double ExpertsError { get; private set; }
+
+    /// <summary>Root of the difference's power over the expected values' power.</summary>
+    public static double RelativeError(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual)
+    {
+        double error = 0, size = 0;
+        for (int i = 0; i < expected.Length; i++)
+        {
+            error += Math.Pow(expected[i] - actual[i], 2);
+            size += Math.Pow(expected[i], 2);
+        }
+
+        return Math.Sqrt(error / size);
+    }
+
     /// <summary>Logits of the widened and of the compressed model.</summary>
     public (float[] Dense, float[] Coded) Logits()
     {
@@ -70,23 +86,31 @@ internal sealed unsafe class ForcedRouting : IDisposable
         float[] weights = new float[choices];
         _runner.Normalize(coded.Norm, _dense, _inputs);
         _runner.Route((RoutedLayer)dense.Layer, _inputs, ids, weights);
-        Experts(moe, (RoutedLayer)dense.Layer, ids, weights, _dense);
+        Experts(moe, (RoutedLayer)coded.Layer, ids, weights);
+        float[] same = Values(_result);
+        Experts(moe, (RoutedLayer)dense.Layer, ids, weights);
+        ExpertsError = Math.Max(ExpertsError, RelativeError(Values(_result), same));
+        Add(_dense);
         _runner.Normalize(coded.Norm, _coded, _inputs);
-        Experts(moe, (RoutedLayer)coded.Layer, ids, weights, _coded);
+        Experts(moe, (RoutedLayer)coded.Layer, ids, weights);
+        Add(_coded);
     }
 
-    private void Experts(MoeSpec moe, RoutedLayer layer, int[] ids, float[] weights, TokenRows stream)
+    private void Experts(MoeSpec moe, RoutedLayer layer, int[] ids, float[] weights)
     {
-        using Workspace workspace = new(moe.ScratchFloats(stream.Rows, stream.Rows, _runner.Pool.Threads) + 4096);
-        RoutedCall call = new() { Pool = _runner.Pool, Workspace = workspace, Tokens = stream.Rows };
+        int tokens = _inputs.Rows;
+        using Workspace workspace = new(moe.ScratchFloats(tokens, tokens, _runner.Pool.Threads) + 4096);
+        RoutedCall call = new() { Pool = _runner.Pool, Workspace = workspace, Tokens = tokens };
 
         // Routing gave the weights with the output factor; the layer multiplies it again.
         float[] own = Array.ConvertAll(weights, weight => weight / moe.Router.OutputFactor);
         fixed (int* chosen = ids)
         fixed (float* factors = own)
             layer.Forward(call, _inputs.Data, chosen, factors, _result.Data);
-        Add(stream);
     }
+
+    private static float[] Values(TokenRows rows) =>
+        new ReadOnlySpan<float>(rows.Data, rows.Rows * rows.Width).ToArray();
 
     private void Add(TokenRows stream) =>
         Vec.Add(stream.Data, _result.Data, stream.Data, stream.Rows * stream.Width);
@@ -95,7 +119,7 @@ internal sealed unsafe class ForcedRouting : IDisposable
     {
         _source.FinalNorm(_stack, _runner, stream);
         if (_isEncoder)
-            return new ReadOnlySpan<float>(stream.Data, stream.Rows * stream.Width).ToArray();
+            return Values(stream);
         (LinearWeights head, MoeKernels.Models.Loading.ModelMemory memory) = _source.BuildHead();
         using (memory)
         {
