@@ -31,7 +31,8 @@ internal static class ChatCommand
                 ? await InputText.ReadAsync(text, cancellation)
                 : null;
             using var loaded = await ModelArguments.LoadAsync(
-                parsed.GetValue(model)!, terminal, parsed.GetValue(context), parsed.GetValue(threads), cancellation);
+                parsed, parsed.GetValue(model)!, terminal, parsed.GetValue(context), parsed.GetValue(threads),
+                cancellation);
             terminal.Note(loaded.Backend.ToString());
             using var chat = loaded.CreateChat();
             var conversation = new Conversation(

@@ -7,12 +7,14 @@ namespace MoeKernels.Cli.Commands;
 /// <summary>Options every command has, and how a command's work is run and its errors are reported.</summary>
 internal static class CommonOptions
 {
-    public static Option<string> Device { get; } = new("--device", "-d")
+    public static Option<string?> Device { get; } = new("--device", "-d")
     {
-        Description = "auto or cpu",
-        DefaultValueFactory = _ => "auto",
+        Description = "auto, cpu, cuda or cuda:1; default: MOEK_DEVICE, else auto",
         Recursive = true,
     };
+
+    /// <summary>The commands that run a model where they are told to; the others are the CPU's.</summary>
+    private static readonly string[] DeviceCommands = ["generate", "chat", "eval", "logits", "doctor"];
 
     public static Option<bool> Json { get; } = new("--json")
     {
@@ -39,7 +41,7 @@ internal static class CommonOptions
             var terminal = Terminal.Open(parsed.GetValue(Json), parsed.GetValue(Quiet));
             try
             {
-                CheckDevice(parsed.GetValue(Device)!);
+                CheckDevice(parsed);
                 return await work(parsed, terminal, interrupts);
             }
             catch (Exception exception) when (ExitCode(exception) is { } code)
@@ -49,17 +51,25 @@ internal static class CommonOptions
             }
         });
 
-    private static void CheckDevice(string device)
+    /// <summary>The device that a user names; null when none is named.</summary>
+    /// <exception cref="UsageException">It is no device.</exception>
+    public static Device? DeviceOf(ParseResult parsed)
     {
-        if (device.StartsWith("cuda", StringComparison.Ordinal))
+        try
         {
-            throw new MoeDeviceException(device, "this build has no CUDA backend; use --device cpu or auto");
+            return parsed.GetValue(Device) is { } text ? MoeKernels.Device.Parse(text) : null;
         }
+        catch (FormatException e)
+        {
+            throw new UsageException(e.Message);
+        }
+    }
 
-        if (device is not ("auto" or "cpu"))
-        {
-            throw new UsageException($"Unknown device '{device}'. Known: auto, cpu.");
-        }
+    private static void CheckDevice(ParseResult parsed)
+    {
+        string command = parsed.CommandResult.Command.Name;
+        if (DeviceOf(parsed) is { Kind: DeviceKind.Cuda } device && !DeviceCommands.Contains(command))
+            throw new MoeDeviceException(device.ToString(), $"'{command}' runs on the CPU only");
     }
 
     private static int? ExitCode(Exception exception) => exception switch

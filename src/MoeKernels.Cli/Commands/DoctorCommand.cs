@@ -27,13 +27,14 @@ internal static class DoctorCommand
             List<HealthCheck> checks = [.. Doctor.CheckMachine()];
             if (parsed.GetValue(model) is { } path)
             {
-                checks.Add(await CheckModelAsync(path, terminal, cancellation));
+                checks.Add(await CheckModelAsync(parsed, path, terminal, cancellation));
             }
 
             Write(terminal, checks);
-            if (parsed.GetValue(require) is "cuda")
+            if (parsed.GetValue(require) is "cuda"
+                && checks.Find(check => check.Name == "cuda") is { Status: not CheckStatus.Ok } missing)
             {
-                throw new MoeDeviceException("cuda", "this build has no CUDA backend");
+                throw new MoeDeviceException("cuda", missing.Detail);
             }
 
             return checks.Exists(check => check.Status == CheckStatus.Fail) ? ExitCodes.CheckFailed : ExitCodes.Done;
@@ -42,9 +43,9 @@ internal static class DoctorCommand
     }
 
     private static async Task<HealthCheck> CheckModelAsync(
-        string path, Terminal terminal, CancellationToken cancellation)
+        ParseResult parsed, string path, Terminal terminal, CancellationToken cancellation)
     {
-        using var model = await ModelArguments.LoadAsync(path, terminal, null, null, cancellation);
+        using var model = await ModelArguments.LoadAsync(parsed, path, terminal, null, null, cancellation);
         IEnumerable<int> text = model.Tokenizer?.Encode(ProbeText).Ids
             ?? Enumerable.Range(0, Math.Min(16, model.Info.Vocabulary));
         int[] tokens = [.. text.Take(model.Info.MaxContext)];

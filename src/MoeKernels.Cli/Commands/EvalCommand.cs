@@ -33,9 +33,9 @@ internal static class EvalCommand
             string[] contents = await ReadAsync(parsed.GetValue(texts) ?? [], cancellation);
             int? workers = parsed.GetValue(threads);
             using var loaded = await ModelArguments.LoadAsync(
-                parsed.GetValue(model)!, terminal, null, workers, cancellation);
+                parsed, parsed.GetValue(model)!, terminal, null, workers, cancellation);
             using var compared = parsed.GetValue(reference) is { } other
-                ? await ModelArguments.LoadAsync(other, terminal, null, workers, cancellation)
+                ? await ModelArguments.LoadAsync(parsed, other, terminal, null, workers, cancellation)
                 : null;
             var options = new EvaluationOptions { MaxWindows = parsed.GetValue(windows) };
             if (parsed.GetValue(window) is { } length)

@@ -32,7 +32,8 @@ internal static class GenerateCommand
                     terminal, step => $"reading {step.Done} of {step.Total} prompt tokens"),
             };
             using var loaded = await ModelArguments.LoadAsync(
-                parsed.GetValue(model)!, terminal, parsed.GetValue(context), parsed.GetValue(threads), cancellation);
+                parsed, parsed.GetValue(model)!, terminal, parsed.GetValue(context), parsed.GetValue(threads),
+                cancellation);
             terminal.Note(loaded.Backend.ToString());
             using var session = loaded.CreateSession();
             await AnswerPrinter.PrintAsync(

@@ -50,7 +50,7 @@ internal static class LogitsCommand
                 terminal.Note("Rotary frequencies are rounded to bf16; --rotary fp32 keeps them exact.");
             }
 
-            using var loaded = await ModelArguments.LoadAsync(folder, terminal, options, cancellation);
+            using var loaded = await ModelArguments.LoadAsync(parsed, folder, terminal, options, cancellation);
             var tensors = await loaded.RecordAsync(
                 input, parsed.GetValue(hidden), parsed.GetValue(router), cancellation);
             var writer = new SafetensorsWriter();

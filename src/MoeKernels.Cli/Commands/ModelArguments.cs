@@ -34,15 +34,20 @@ internal static class ModelArguments
     public static Option<int?> Threads() => NumberOptions.Integer(
         "--threads", "Worker threads; default: MOEK_THREADS, else all processors", 1, MoeLoadOptions.MaxThreads);
 
-    /// <summary>Loads a model with a progress line.</summary>
+    /// <summary>Loads a model with a progress line, on the device that the user named: one that is named and cannot be
+    /// used is an error.</summary>
     public static Task<MoeModel> LoadAsync(
-        string path, Terminal terminal, int? contextLength, int? threads, CancellationToken cancellation) => LoadAsync(
-            path, terminal, new MoeLoadOptions { ContextLength = contextLength, Threads = threads ?? 0 }, cancellation);
+        ParseResult parsed, string path, Terminal terminal, int? contextLength, int? threads,
+        CancellationToken cancellation) => LoadAsync(
+            parsed, path, terminal, new MoeLoadOptions { ContextLength = contextLength, Threads = threads ?? 0 },
+            cancellation);
 
-    /// <inheritdoc cref="LoadAsync(string, Terminal, int?, int?, CancellationToken)"/>
+    /// <inheritdoc cref="LoadAsync(ParseResult, string, Terminal, int?, int?, CancellationToken)"/>
     public static async Task<MoeModel> LoadAsync(
-        string path, Terminal terminal, MoeLoadOptions options, CancellationToken cancellation)
+        ParseResult parsed, string path, Terminal terminal, MoeLoadOptions options, CancellationToken cancellation)
     {
+        var device = CommonOptions.DeviceOf(parsed);
+        options = options with { Device = device, RequireDevice = device is { Kind: DeviceKind.Cuda } };
         var progress = new LineProgress<Formats.LoadProgress>(
             terminal, step => $"loading {Units.Bytes(step.BytesRead)} of {Units.Bytes(step.BytesTotal)}");
         var model = await MoeModel.LoadAsync(path, options, progress, cancellation);

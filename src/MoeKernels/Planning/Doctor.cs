@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using MoeKernels.Cpu;
+using MoeKernels.Cuda;
 
 namespace MoeKernels.Planning;
 
@@ -39,7 +40,7 @@ public static class Doctor
             SelfTest(),
             new(CheckStatus.Ok, "memory", string.Create(CultureInfo.InvariantCulture,
                 $"{hardware.AvailableMemoryBytes / 1e9:F1} of {hardware.TotalMemoryBytes / 1e9:F1} GB available")),
-            new(CheckStatus.Note, "cuda", "this build has no CUDA backend; models run on the CPU"),
+            Cuda(),
         ];
     }
 
@@ -54,6 +55,23 @@ public static class Doctor
         return Simd.Level == SimdLevel.Software
             ? new(CheckStatus.Note, "kernels", "scalar code: this processor's vector instructions are not known")
             : new(CheckStatus.Ok, "kernels", $"{hardware.KernelSet}, {WorkerPool.DefaultThreads} threads");
+    }
+
+    private static HealthCheck Cuda()
+    {
+        try
+        {
+            using CudaDevice device = CudaDevice.Open(0);
+            string kind = device.IsEmulated ? "emulated on the CPU, slowly: for tests" : device.Name;
+            return new(device.IsEmulated ? CheckStatus.Note : CheckStatus.Ok, "cuda", string.Create(
+                CultureInfo.InvariantCulture,
+                $"{device.Id}: {kind}; compute capability {device.Capability / 10}.{device.Capability % 10}, "
+                + $"{device.FreeBytes / 1e9:F1} GB free; {CudaDevice.LibraryPath}"));
+        }
+        catch (MoeDeviceException e)
+        {
+            return new(CheckStatus.Note, "cuda", $"models run on the CPU: {e.Message}");
+        }
     }
 
     private static HealthCheck SelfTest()

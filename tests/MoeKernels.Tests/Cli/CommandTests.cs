@@ -206,7 +206,8 @@ public class CommandTests
     [InlineData(3, "inspect", "no/such/folder")]
     [InlineData(3, "tokenize", "no/such/folder", "-p", "x")]
     [InlineData(3, "chat", "-p", "Hello")]
-    [InlineData(4, "generate", "--device", "cuda:0")]
+    [InlineData(4, "generate", "--device", "cuda:63")]
+    [InlineData(4, "bench", "model", "--device", "cuda")]
     public async Task Mistakes_GiveOneSentenceAndTheirExitCode(int exitCode, params string[] arguments)
     {
         var result = await MoeCommand.RunAsync(arguments);

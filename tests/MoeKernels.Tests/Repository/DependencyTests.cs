@@ -43,7 +43,7 @@ public partial class DependencyTests
         ["MoeKernels"] = ["MoeKernels.Interop"],
         ["MoeKernels.Cli"] = ["MoeKernels"],
         ["MoeKernels.Benchmarks"] = ["MoeKernels"],
-        ["MoeKernels.Tests"] = ["MoeKernels", "MoeKernels.Cli"],
+        ["MoeKernels.Tests"] = ["MoeKernels", "MoeKernels.Cli", "MoeKernels.Interop"],
         ["MoeKernels.Interop.Tests"] = ["MoeKernels.Interop", "MoeKernels.BindingGenerator"],
     };
 
