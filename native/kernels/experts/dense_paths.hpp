@@ -1,0 +1,20 @@
+// The kernels behind dense.hpp. Which one runs depends on types, shapes and the device; among kernels that add in the
+// same order also on the number of slots.
+#pragma once
+
+#include "kernels/experts/grouped.hpp"
+
+namespace moek {
+
+// fp32 sums in the CPU library's order, any shape.
+cudaError_t launch_grouped_simt(const GroupedCall& call, const Launch& device);
+
+// The same bits for few slots per expert, bound by the weights' bytes.
+bool grouped_decode_takes(const GroupedCall& call);
+cudaError_t launch_grouped_decode(const GroupedCall& call, const Launch& device);
+
+// bf16 inputs on tensor cores (mma.sync), weights rounded to bf16.
+bool grouped_mma_takes(const GroupedCall& call);
+cudaError_t launch_grouped_mma(const GroupedCall& call, const Launch& device);
+
+}  // namespace moek
