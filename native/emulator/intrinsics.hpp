@@ -284,6 +284,16 @@ inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector) {
     }
     return result;
 }
+/// c + the products of two signed halves and two signed bytes: the lower or the upper two of b.
+inline int __dp2a_lo(int a, int b, int c) {
+    for (int i = 0; i < 2; ++i)
+        c += static_cast<int16_t>(static_cast<unsigned>(a) >> (16 * i)) *
+             static_cast<int8_t>(static_cast<unsigned>(b) >> (8 * i));
+    return c;
+}
+inline int __dp2a_hi(int a, int b, int c) {
+    return __dp2a_lo(a, static_cast<int>(static_cast<unsigned>(b) >> 16), c);
+}
 /// c + the dot product of four signed bytes.
 inline int __dp4a(int a, int b, int c) {
     for (int i = 0; i < 4; ++i)
