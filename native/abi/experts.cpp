@@ -162,8 +162,9 @@ DenseExperts dense_view(const moek_experts& experts) {
 }  // namespace
 
 uint64_t experts_workspace(const moek_experts& experts, int64_t slots) {
-    const Stack& in = experts.packed() ? experts.up : experts.gate_up;
-    return std::max(stack_workspace(in, slots), stack_workspace(experts.down, slots));
+    uint64_t in = stack_workspace(experts.packed() ? experts.up : experts.gate_up, slots);
+    if (experts.packed() && experts.activation.gated) in += stack_workspace(experts.gate, slots);
+    return std::max(in, stack_workspace(experts.down, slots));
 }
 
 void run_experts_in(const moek_experts& experts, ExpertsIn call, const Workspace& workspace, const Launch& launch) {
