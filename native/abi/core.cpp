@@ -117,9 +117,9 @@ const char* moek_version(void) {
 
 const char* moek_status_name(moek_status status) {
     static const char* const names[] = {
-        "MOEK_OK",           "MOEK_E_ARGUMENT",  "MOEK_E_UNSUPPORTED", "MOEK_E_MEMORY", "MOEK_E_DEVICE",
-        "MOEK_E_NO_DRIVER",  "MOEK_E_DRIVER_OLD", "MOEK_E_NO_DEVICE",  "MOEK_E_ABI",    "MOEK_E_WORKSPACE",
-        "MOEK_E_TIMEOUT",    "MOEK_E_DATA",      "MOEK_E_NONFINITE",   "MOEK_E_INTERNAL"};
+        "MOEK_OK",          "MOEK_E_ARGUMENT",   "MOEK_E_UNSUPPORTED", "MOEK_E_MEMORY",  "MOEK_E_DEVICE",
+        "MOEK_E_NO_DRIVER", "MOEK_E_DRIVER_OLD", "MOEK_E_NO_DEVICE",   "MOEK_E_ABI",     "MOEK_E_WORKSPACE",
+        "MOEK_E_TIMEOUT",   "MOEK_E_DATA",       "MOEK_E_NONFINITE",   "MOEK_E_INTERNAL"};
     const int number = -static_cast<int>(status);
     return number >= 0 && number < static_cast<int>(sizeof names / sizeof names[0]) ? names[number] : "unknown";
 }

@@ -222,8 +222,8 @@ moek_status moek_experts_create(moek_experts** experts, moek_context* context, c
         made->experts = taken.experts;
         made->hidden = taken.hidden;
         made->intermediate = taken.intermediate;
-        made->activation = {static_cast<ActivationKind>(taken.activation & ~MOEK_ACT_GATED), gated(taken),
-                            taken.alpha, taken.limit};
+        made->activation = {static_cast<ActivationKind>(taken.activation & ~MOEK_ACT_GATED), gated(taken), taken.alpha,
+                            taken.limit};
         made->order = static_cast<GateUpOrder>(taken.gate_up_order);
         if (packed(taken)) {
             place_packed(*made, *context, taken);

@@ -75,8 +75,8 @@ void place_router(moek_layer& layer, const moek_layer_desc& desc) {
     }
     const uint64_t experts = router.experts;
     const uint64_t floats = experts * sizeof(float);
-    const uint64_t weight_bytes = product(experts * layer.router_width, element_bytes(router.weight_dtype, "weight_dtype"),
-                                          "router.weight");
+    const uint64_t weight_bytes =
+        product(experts * layer.router_width, element_bytes(router.weight_dtype, "weight_dtype"), "router.weight");
     router.weight = place(layer, router.weight, weight_bytes, borrow, "router.weight");
     router.bias = static_cast<const float*>(place(layer, router.bias, floats, borrow, "router.bias"));
     router.choice_bias =
@@ -102,8 +102,8 @@ void place_shared(moek_layer& layer, const moek_layer_desc& desc) {
     const uint64_t size = element_bytes(desc.shared_gate_dtype, "shared_gate_dtype");
     layer.shared_gate = place(layer, desc.shared_gate, size * layer.routed->hidden, borrow, "shared_gate");
     layer.shared_gate_type = static_cast<Element>(desc.shared_gate_dtype);
-    layer.shared_gate_bias = static_cast<const float*>(
-        place(layer, desc.shared_gate_bias, sizeof(float), borrow, "shared_gate_bias"));
+    layer.shared_gate_bias =
+        static_cast<const float*>(place(layer, desc.shared_gate_bias, sizeof(float), borrow, "shared_gate_bias"));
 }
 
 // Everything a call keeps in the caller's workspace.
@@ -236,8 +236,7 @@ void route(const moek_layer& layer, const moek_forward_args& args, const Batch& 
 }
 
 // The expert that every token passes, into scratch.shared.
-void run_shared(const moek_layer& layer, const moek_forward_args& args, const Scratch& scratch,
-                const Launch& launch) {
+void run_shared(const moek_layer& layer, const moek_forward_args& args, const Scratch& scratch, const Launch& launch) {
     const int32_t tokens = static_cast<int32_t>(args.tokens);
     ExpertsIn in;
     in.groups.experts = 1;

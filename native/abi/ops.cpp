@@ -37,8 +37,8 @@ moek_attention_args default_args() {
 }
 
 void check_strides(const moek_attention_args& args) {
-    const int64_t strides[] = {args.q_stride,      args.q_head_stride, args.k_stride, args.k_head_stride,
-                               args.v_stride,      args.v_head_stride, args.y_stride, args.y_head_stride};
+    const int64_t strides[] = {args.q_stride, args.q_head_stride, args.k_stride, args.k_head_stride,
+                               args.v_stride, args.v_head_stride, args.y_stride, args.y_head_stride};
     for (const int64_t stride : strides) require_range(stride, 0, int64_t{1} << 40, "a stride");
 }
 
@@ -144,8 +144,7 @@ moek_status moek_add(float* x, moek_context* context, const float* y, float fact
 }
 
 moek_status moek_rope(float* x, moek_context* context, const float* angles, int64_t rows, int32_t heads,
-                      int32_t dimensions, int32_t interleaved, int64_t row_stride, int64_t head_stride,
-                      void* stream) {
+                      int32_t dimensions, int32_t interleaved, int64_t row_stride, int64_t head_stride, void* stream) {
     return guarded([&] {
         require_pointer(context, "context");
         require_range(rows, 0, kMaxRows, "rows");
@@ -234,8 +233,8 @@ moek_status moek_gate(float* y, moek_context* context, const float* gate, int64_
     });
 }
 
-moek_status moek_convert(void* y, moek_context* context, const void* x, int32_t y_dtype, int32_t x_dtype,
-                         int64_t count, void* stream) {
+moek_status moek_convert(void* y, moek_context* context, const void* x, int32_t y_dtype, int32_t x_dtype, int64_t count,
+                         void* stream) {
     return guarded([&] {
         require_pointer(context, "context");
         require_range(count, 0, INT64_MAX / 4, "count");

@@ -159,9 +159,8 @@ moek_status moek_linear_workspace(uint64_t* bytes, const moek_weights* weights, 
     });
 }
 
-moek_status moek_linear(void* y, moek_context* context, const moek_weights* weights, const float* bias,
-                        const void* x, int32_t io_dtype, int64_t rows, void* workspace, uint64_t workspace_bytes,
-                        void* stream) {
+moek_status moek_linear(void* y, moek_context* context, const moek_weights* weights, const float* bias, const void* x,
+                        int32_t io_dtype, int64_t rows, void* workspace, uint64_t workspace_bytes, void* stream) {
     return multiply(y, context, weights, bias, x, io_dtype, nullptr, false, rows, workspace, workspace_bytes, stream);
 }
 

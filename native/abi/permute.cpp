@@ -55,15 +55,14 @@ moek_status moek_plan_build(const moek_plan* plan, moek_context* context, const 
         const DispatchPlan view = checked_plan(*context, plan);
         const uint64_t choices = choices_of(view.tokens, view.top_k);
         require_device(*context, topk_ids, choices * sizeof(int32_t), 4, "topk_ids");
-        require_workspace(*context, workspace, workspace_bytes,
-                          plan_workspace(view.tokens, view.top_k, view.experts));
+        require_workspace(*context, workspace, workspace_bytes, plan_workspace(view.tokens, view.top_k, view.experts));
         check(launch_plan(view, topk_ids, {workspace, workspace_bytes}, launch_on(*context, stream)),
               "building the dispatch plan");
     });
 }
 
-moek_status moek_dispatch(void* xp, moek_context* context, const moek_plan* plan, const void* x,
-                          const float* weights, int32_t io_dtype, int32_t width, void* stream) {
+moek_status moek_dispatch(void* xp, moek_context* context, const moek_plan* plan, const void* x, const float* weights,
+                          int32_t io_dtype, int32_t width, void* stream) {
     return guarded([&] {
         require_pointer(context, "context");
         const uint64_t size = element_bytes(io_dtype, "io_dtype");
@@ -88,8 +87,8 @@ moek_status moek_dispatch(void* xp, moek_context* context, const moek_plan* plan
     });
 }
 
-moek_status moek_combine(void* y, moek_context* context, const moek_plan* plan, const float* yp,
-                         const float* weights, const void* dropped, int32_t io_dtype, int32_t width, void* stream) {
+moek_status moek_combine(void* y, moek_context* context, const moek_plan* plan, const float* yp, const float* weights,
+                         const void* dropped, int32_t io_dtype, int32_t width, void* stream) {
     return guarded([&] {
         require_pointer(context, "context");
         const uint64_t size = element_bytes(io_dtype, "io_dtype");

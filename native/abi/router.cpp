@@ -44,8 +44,7 @@ void check_groups(const moek_router_desc& desc) {
 
 void check_capacity(const moek_router_desc& desc) {
     require_range(desc.capacity, MOEK_CAPACITY_NONE, MOEK_CAPACITY_FACTOR, "capacity");
-    require_range(desc.capacity_tokens, desc.capacity == MOEK_CAPACITY_SEQUENCE ? 1 : 0, INT32_MAX,
-                  "capacity_tokens");
+    require_range(desc.capacity_tokens, desc.capacity == MOEK_CAPACITY_SEQUENCE ? 1 : 0, INT32_MAX, "capacity_tokens");
     require_range(desc.capacity_alignment, 1, INT32_MAX, "capacity_alignment");
     if (!std::isfinite(desc.capacity_factor)) fail(MOEK_E_ARGUMENT, "capacity_factor is not finite");
 }
@@ -83,8 +82,7 @@ RouterRules rules_of(const moek_router_desc& router) {
     rules.kept_groups = router.kept_groups;
     rules.norm = static_cast<Norm>(router.norm);
     rules.scale = router.scale;
-    rules.masked_choice =
-        has(router, MOEK_ROUTER_MASKED_ZERO) ? 0.0f : -std::numeric_limits<float>::infinity();
+    rules.masked_choice = has(router, MOEK_ROUTER_MASKED_ZERO) ? 0.0f : -std::numeric_limits<float>::infinity();
     rules.skip_padding = has(router, MOEK_ROUTER_SKIP_PADDING);
     rules.choice_bias = router.choice_bias;
     rules.expert_scale = router.expert_scale;
@@ -135,8 +133,8 @@ moek_status moek_route_workspace(uint64_t* bytes, const moek_router_desc* router
     });
 }
 
-moek_status moek_router_logits(float* logits, moek_context* context, const moek_router_desc* router,
-                               const void* hidden, int32_t io_dtype, int32_t width, int64_t tokens, void* stream) {
+moek_status moek_router_logits(float* logits, moek_context* context, const moek_router_desc* router, const void* hidden,
+                               int32_t io_dtype, int32_t width, int64_t tokens, void* stream) {
     return guarded([&] {
         require_pointer(context, "context");
         const moek_router_desc desc = checked_router(router);

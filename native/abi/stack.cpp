@@ -57,8 +57,7 @@ const uint32_t* dictionary_of(moek_context& context) {
         const std::unique_ptr<uint32_t[]> words(new uint32_t[kWords]);
         qmoe_dictionary(words.get());
         void* memory = device_allocate(context, kWords * sizeof(uint32_t));
-        const cudaError_t copied =
-            cudaMemcpy(memory, words.get(), kWords * sizeof(uint32_t), cudaMemcpyHostToDevice);
+        const cudaError_t copied = cudaMemcpy(memory, words.get(), kWords * sizeof(uint32_t), cudaMemcpyHostToDevice);
         if (copied != cudaSuccess) device_free(context, memory);
         check(copied, "copying the dictionary");
         context.dictionary = memory;
@@ -124,8 +123,8 @@ void check_dense(const DenseSource& source) {
 }
 
 moek_codebook_desc checked_codebook(const void* given, const char* name) {
-    const moek_codebook_desc desc = take(static_cast<const moek_codebook_desc*>(given), moek_codebook_desc{},
-                                         sizeof(moek_codebook_desc), name);
+    const moek_codebook_desc desc =
+        take(static_cast<const moek_codebook_desc*>(given), moek_codebook_desc{}, sizeof(moek_codebook_desc), name);
     require_range(desc.rows, 1, kMaxSize, "rows");
     require_range(desc.columns, 1, kMaxSize, "columns");
     require_range(desc.dimension, 1, 16, "dimension");
@@ -229,8 +228,7 @@ Stack make_qmoe(moek_context& context, const moek_qmoe_desc& desc, bool borrow, 
         fail(MOEK_E_DATA, "%s: the codewords of row %lld do not make %d weights", name, static_cast<long long>(bad),
              desc.columns);
     }
-    view.codewords =
-        place(context, stack, desc.codewords, static_cast<uint64_t>(codewords), borrow, "codewords");
+    view.codewords = place(context, stack, desc.codewords, static_cast<uint64_t>(codewords), borrow, "codewords");
     view.row_offsets = place(context, stack, desc.row_offsets, row_count + 1, borrow, "row_offsets");
     view.min_max = place(context, stack, desc.min_max, 2 * row_count, borrow, "min_max");
     return stack;

@@ -53,8 +53,8 @@ struct Gather {
 struct ExpertsIn {
     Groups groups;
     Gather gather;
-    const void* x = nullptr;            // device, [tokens, H] or [max_slots, H]
-    Element io = Element::kF32;         // of x and a: kF32 or kBF16
+    const void* x = nullptr;              // device, [tokens, H] or [max_slots, H]
+    Element io = Element::kF32;           // of x and a: kF32 or kBF16
     const float* gate_up_bias = nullptr;  // device, [E, M] in the order of the rows, or null
     Activation activation;
     void* a = nullptr;  // device, receives [max_slots, I]
@@ -72,10 +72,10 @@ struct ExpertsOut {
 // Grouped GEMM, and with one group a linear layer: y[slot] = W[e] x[slot] + bias[e].
 struct GroupedLinear {
     Groups groups;
-    const void* x = nullptr;    // device, [max_slots, K]
-    Element io = Element::kF32;  // of x and y: kF32 or kBF16
+    const void* x = nullptr;      // device, [max_slots, K]
+    Element io = Element::kF32;   // of x and y: kF32 or kBF16
     const float* bias = nullptr;  // device, [E, R], or null
-    void* y = nullptr;          // device, receives [max_slots, R]
+    void* y = nullptr;            // device, receives [max_slots, R]
 };
 
 }  // namespace moek

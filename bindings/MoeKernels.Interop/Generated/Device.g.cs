@@ -21,8 +21,7 @@ public static unsafe partial class Moek
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
     public static partial moek_status moek_alloc(void** pointer, moek_context* context, ulong bytes);
 
-    /// <summary>Frees memory of <see cref="Moek.moek_alloc"/> once the device no longer uses it. NULL is
-    /// allowed.</summary>
+    /// <summary>Frees memory of <see cref="Moek.moek_alloc"/>; waits for the device first. NULL is allowed.</summary>
     [LibraryImport(Library, EntryPoint = "moek_free")]
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
     public static partial moek_status moek_free(moek_context* context, void* pointer);

@@ -22,7 +22,7 @@ extern "C" {
  */
 MOEK_API moek_status moek_alloc(void **pointer, moek_context *context, uint64_t bytes);
 
-/** Frees memory of moek_alloc once the device no longer uses it. NULL is allowed. */
+/** Frees memory of moek_alloc; waits for the device first. NULL is allowed. */
 MOEK_API moek_status moek_free(moek_context *context, void *pointer);
 
 /**

@@ -30,8 +30,7 @@ extern "C" {
  */
 MOEK_API moek_status moek_rms_norm(float *y, moek_context *context, const float *x,
                                    const float *weight, float offset, float epsilon, int64_t rows,
-                                   int32_t width, int64_t x_stride, int64_t y_stride,
-                                   void *stream);
+                                   int32_t width, int64_t x_stride, int64_t y_stride, void *stream);
 
 /**
  * Layer norm: y = (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row.

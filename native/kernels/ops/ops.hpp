@@ -76,7 +76,6 @@ struct SharedGate {
 };
 cudaError_t launch_shared_gate(const SharedGate& call, const Launch& launch);
 // fp32 to bf16 to nearest even, or back
-cudaError_t launch_convert(void* y, Element y_type, const void* x, Element x_type, int64_t count,
-                           const Launch& launch);
+cudaError_t launch_convert(void* y, Element y_type, const void* x, Element x_type, int64_t count, const Launch& launch);
 
 }  // namespace moek

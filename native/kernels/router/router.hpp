@@ -41,7 +41,7 @@ struct Batch {
 
 // logits[t, e] = x[t] . weight[e] + bias[e], fp32 sums in an order that depends on `width` only.
 struct RouterLogits {
-    float* logits = nullptr;      // device, [tokens, E]
+    float* logits = nullptr;       // device, [tokens, E]
     const void* weight = nullptr;  // device, [E, width]
     Element weight_type = Element::kF32;
     const float* bias = nullptr;  // device, [E], or null
@@ -55,11 +55,11 @@ struct RouterLogits {
 struct RouteTopK {
     RouterRules rules;
     Batch batch;
-    const float* logits = nullptr;    // device, [tokens, E]
+    const float* logits = nullptr;  // device, [tokens, E]
     int32_t tokens = 0;
-    int32_t* topk_ids = nullptr;      // device, receives [tokens, k]
-    float* topk_weights = nullptr;    // device, receives [tokens, k]
-    int32_t* nonfinite = nullptr;     // set to 1 when a logit is NaN or infinite
+    int32_t* topk_ids = nullptr;    // device, receives [tokens, k]
+    float* topk_weights = nullptr;  // device, receives [tokens, k]
+    int32_t* nonfinite = nullptr;   // set to 1 when a logit is NaN or infinite
 };
 
 uint64_t route_topk_workspace(const RouterRules& rules, int64_t tokens);
