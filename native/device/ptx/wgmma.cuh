@@ -4,6 +4,9 @@
 //     for (k = 0; k < 64; k += 16) wgmma_m64k16<N>(d, a + k * 2 / 16, b + k * 2 / 16);
 //     wgmma_commit();
 //     wgmma_wait<0>();                                      only now may d, and the operands, be touched
+//
+// Set d to zero even where the first product overwrites it: ptxas serialises products whose accumulators it cannot see
+// defined before the loop (its remark C7515).
 #pragma once
 #include "device/launch.cuh"
 #if MOEK_EMULATED

@@ -158,6 +158,8 @@ __global__ void __launch_bounds__(128)
     MOEK_DYNAMIC_SHARED(uint8_t, smem);
     uint8_t* const b_tile = smem + 64 * 128;
     float sums[8] = {};
+    lower_registers<64>();
+    raise_registers<96>();
     for (int k0 = 0; k0 < k; k0 += 16) {
         store_operand(smem, a, 64, k, k0, swizzle_bytes);
         store_operand(b_tile, b, 16, k, k0, swizzle_bytes);
@@ -179,7 +181,6 @@ __global__ void cluster_ring_kernel([[maybe_unused]] int* out) {
 #if MOEK_HAS_SM90
     MOEK_SHARED(int, given, [32]);
     MOEK_SHARED(uint64_t, arrived, [1]);
-    lower_registers<40>();
     const uint32_t rank = cluster_rank(), next = (rank + 1) % cluster_size();
     if (threadIdx.x == 0) {
         mbarrier_init(arrived, 32);
@@ -190,7 +191,6 @@ __global__ void cluster_ring_kernel([[maybe_unused]] int* out) {
     mbarrier_arrive_remote(arrived, next);
     mbarrier_wait(arrived, 0);
     if (threadIdx.x == 0) out[blockIdx.x] = given[31] + 10 * static_cast<int>(rank);
-    raise_registers<48>();
     cluster_sync();
 #endif
 }
