@@ -52,7 +52,7 @@ MOEK_DEVICE T* map_shared(T* shared, uint32_t rank MOEK_SITE) {
 }
 
 /// Raises the registers of each thread of the warpgroup to kRegisters, or lowers them: a multiple of 8 in 24..256, in a
-/// kernel with __launch_bounds__. The emulator has no registers to give.
+/// kernel with __launch_bounds__(threads, blocks). The emulator has no registers to give.
 template <int kRegisters>
 MOEK_DEVICE void raise_registers() {
 #if !MOEK_EMULATED

@@ -150,7 +150,7 @@ MOEK_DEVICE uint64_t descriptor_of(const void* shared, int swizzle_bytes) {
 }
 #endif
 
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, 1)
     wgmma_layout_kernel([[maybe_unused]] float* d, [[maybe_unused]] const uint16_t* a,
                         [[maybe_unused]] const uint16_t* b, [[maybe_unused]] int k,
                         [[maybe_unused]] int swizzle_bytes) {
