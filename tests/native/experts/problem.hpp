@@ -146,7 +146,9 @@ inline void fill(Problem& problem, Random& random, int slots, int skew, int top_
         for (int i = slots - 1; i > 0; --i)
             std::swap(problem.choice_of_slot[static_cast<size_t>(i)],
                       problem.choice_of_slot[random.below(static_cast<uint32_t>(i) + 1)]);
-        if (with_weights) problem.weights = random_values<float>(random, static_cast<size_t>(rows * top_k));
+        // Not near zero, so that no row vanishes.
+        for (int i = 0; with_weights && i < rows * top_k; ++i)
+            problem.weights.push_back(0.75f + 0.5f * random.uniform());
     }
     problem.x = random_values<float>(random, static_cast<size_t>(rows) * static_cast<size_t>(columns));
     if (problem.x_type == Element::kBF16)
