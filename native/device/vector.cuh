@@ -1,6 +1,6 @@
 // Neighbouring elements that one load or store moves.
 #pragma once
-#include "device/launch.cuh"
+#include "device/types.cuh"
 
 namespace moek {
 
@@ -23,6 +23,30 @@ MOEK_DEVICE void store_vector(T* to, const Vector<T, kCount>& vector) {
 template <class T>
 inline bool aligned(const void* pointer, int elements) {
     return reinterpret_cast<uintptr_t>(pointer) % (sizeof(T) * static_cast<unsigned>(elements)) == 0;
+}
+
+constexpr int kQuad = 4;
+
+/// Elements [i, i + 4) of a row as floats, i below its width; 0 past the end. kWhole: the row is whole quads, aligned
+/// to them.
+template <class T, bool kWhole>
+MOEK_DEVICE float4 load_quad(const T* row, int32_t i, int32_t width) {
+    if constexpr (kWhole) {
+        const Vector<T, kQuad> quad = load_vector<T, kQuad>(row + i);
+        return make_float4(to_float(quad.values[0]), to_float(quad.values[1]), to_float(quad.values[2]),
+                           to_float(quad.values[3]));
+    } else {
+        return make_float4(to_float(row[i]), i + 1 < width ? to_float(row[i + 1]) : 0.0f,
+                           i + 2 < width ? to_float(row[i + 2]) : 0.0f, i + 3 < width ? to_float(row[i + 3]) : 0.0f);
+    }
+}
+
+/// sum + a . b, one product after the other, each fused.
+MOEK_DEVICE float add_products(float sum, const float4& a, const float4& b) {
+    sum = fmaf(a.x, b.x, sum);
+    sum = fmaf(a.y, b.y, sum);
+    sum = fmaf(a.z, b.z, sum);
+    return fmaf(a.w, b.w, sum);
 }
 
 }  // namespace moek
