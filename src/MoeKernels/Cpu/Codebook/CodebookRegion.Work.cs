@@ -5,6 +5,9 @@ internal static unsafe partial class CodebookRegion
     /// <summary>Most lookups taken at once: the strips whose sums of one token fit on the stack.</summary>
     private const int MaxRun = 32;
 
+    /// <summary>Least lookups of one token taken at once: each run is a jump of the stream of codes.</summary>
+    private const int MinRun = 8;
+
     /// <summary>An item is a worker: it works until the region is done.</summary>
     private struct Work : IWork
     {
@@ -28,10 +31,12 @@ internal static unsafe partial class CodebookRegion
         {
             while (Queue.TryPeek(worker, out begin, out end))
             {
-                // Up to the end of a matrix, whose codes are one stream, but never more than half of what is left,
+                // Up to the end of a matrix, whose codes are one stream, but of long shares only half of what is left,
                 // so that little is under way when others have nothing to do.
-                int most = Threads == 1 ? end - begin : Math.Max((end - begin) / 2, 1);
-                int take = Math.Min(Math.Min(most, MaxRun), EndOfPart(begin) - begin);
+                int border = EndOfPart(begin, out int tokens);
+                int least = Math.Min(end - begin, Math.Max(MinRun / tokens, 1));
+                int most = Threads == 1 ? end - begin : Math.Max((end - begin) / 2, least);
+                int take = Math.Min(Math.Min(most, MaxRun), border - begin);
                 if (Queue.TryTake(worker, begin, end, take))
                 {
                     end = begin + take;
@@ -98,12 +103,17 @@ internal static unsafe partial class CodebookRegion
             return false;
         }
 
-        /// <summary>The first item of the part behind an item's.</summary>
-        private readonly int EndOfPart(int item)
+        /// <summary>The first item of the part behind an item's, and the tokens of the item's part.</summary>
+        private readonly int EndOfPart(int item, out int tokens)
         {
             int border = 0;
+            tokens = 0;
             for (CodebookPart* part = Parts; border <= item; part++)
+            {
                 border += CodebookKernel.Items(*part);
+                tokens = part->Tokens;
+            }
+
             return border;
         }
     }
