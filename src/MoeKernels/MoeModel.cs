@@ -112,7 +112,11 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
         var description = FamilyRegistry.Describe(folder.Config);
         var info = ModelInspector.Inspect(folder, description);
         int threads = options.Threads > 0 ? options.Threads : WorkerPool.DefaultThreads;
-        return Plan(info, description, ContextLength(options, info), hardware, sessions, threads);
+        int contextLength = ContextLength(options, info);
+        MemoryPlan plan = Plan(info, description, contextLength, hardware, sessions, threads);
+        return options.Device is { Kind: DeviceKind.Cuda } device
+            ? plan with { OnDevice = DevicePlan.Of(info, description, device, contextLength, sessions) }
+            : plan;
     }
 
     /// <summary>Starts a text.</summary>

@@ -31,6 +31,10 @@ public sealed record MemoryPlan
     /// <summary>Tokens per prefill call planned for.</summary>
     public required int PrefillChunk { get; init; }
 
+    /// <summary>What goes to a device; null for a model that runs on the CPU. Weights of a model on a device are still
+    /// mapped on the host, but read only once.</summary>
+    public DevicePlan? OnDevice { get; init; }
+
     /// <summary>The machine planned for.</summary>
     public required HardwareInfo Hardware { get; init; }
 

@@ -46,7 +46,7 @@ internal static class ModelLoader
             }
 
             if (placement is not null)
-                parts = placement.Place(parts, description.Hidden, cancellation);
+                parts = placement.Place(parts, description, cancellation);
             return new Transformer(description, memory, parts);
         }
         catch

@@ -58,12 +58,6 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
     /// <inheritdoc/>
     public int StateIndex { get; set; }
 
-    /// <summary>What of a layer has no device kernel; null when all of it has.</summary>
-    public static string? Missing(AttentionSpec spec) =>
-        spec.Temperature is not null ? "attention with temperature"
-        : spec.RelativeBias is not null ? "attention with relative positions"
-        : null;
-
     /// <inheritdoc/>
     public LayerState CreateState(int contextLength) =>
         new DeviceKeyValueCache(_device, _keyWidth, _keyWidth, contextLength);
@@ -176,8 +170,9 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
     private void Attend(ForwardContext context, DeviceQueue queue, float* q, float* k, float* v, float* attended)
     {
         int rows = context.Batch.Rows;
-        int[] first = new int[rows];
-        int[] last = new int[rows];
+        long mark = context.Workspace.Mark();
+        Span<int> first = new(context.Workspace.TakeInts(rows), rows);
+        Span<int> last = new(context.Workspace.TakeInts(rows), rows);
         foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
         {
             for (int row = 0; row < sequence.Rows; row++)
@@ -190,6 +185,7 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
 
         int* firsts = queue.Put<int>(first);
         int* lasts = queue.Put<int>(last);
+        context.Workspace.Release(mark);
         foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
         {
             var cache = (DeviceKeyValueCache)sequence.State[StateIndex];

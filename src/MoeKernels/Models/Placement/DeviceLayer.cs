@@ -7,10 +7,6 @@ namespace MoeKernels.Models.Placement;
 /// sequences.</summary>
 internal abstract unsafe class DeviceLayer : IDisposable
 {
-    /// <summary>Why this layer runs on the host although the model is on a device; null for one that does
-    /// not.</summary>
-    public virtual string? HostReason => null;
-
     /// <summary>Most bytes of the queue's scratch memory that a call takes at a time.</summary>
     /// <param name="device">The device.</param>
     /// <param name="rows">Rows of the batch.</param>

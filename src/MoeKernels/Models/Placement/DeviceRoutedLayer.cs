@@ -60,11 +60,13 @@ internal sealed unsafe class DeviceRoutedLayer : DeviceLayer
         if (_router.Capacity.Kind == CapacityKind.PerSequence)
         {
             ReadOnlySpan<SequenceRows> sequences = context.Batch.Sequences;
-            int[] starts = new int[sequences.Length];
+            long host = context.Workspace.Mark();
+            Span<int> starts = new(context.Workspace.TakeInts(sequences.Length), sequences.Length);
             for (int i = 0; i < starts.Length; i++)
                 starts[i] = sequences[i].FirstRow;
             call.SequenceStarts = queue.Put<int>(starts);
             call.Sequences = starts.Length;
+            context.Workspace.Release(host);
         }
 
         if (!context.Batch.Mask.IsEmpty)

@@ -8,12 +8,8 @@ namespace MoeKernels.Models.Placement;
 /// back.</summary>
 /// <param name="layer">The host's layer, whose weights stay where they are.</param>
 /// <param name="hidden">Columns of the residual stream.</param>
-/// <param name="reason">What has no kernel, for the report.</param>
-internal sealed unsafe class HostLayer(Layer layer, int hidden, string reason) : DeviceLayer
+internal sealed unsafe class HostLayer(Layer layer, int hidden) : DeviceLayer
 {
-    /// <inheritdoc/>
-    public override string HostReason => reason;
-
     /// <inheritdoc/>
     public override long ScratchBytes(CudaDevice device, int rows) => 0;
 
