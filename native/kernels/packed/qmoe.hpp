@@ -26,7 +26,9 @@ struct QmoeExperts {
 // two bits a weight).
 void qmoe_dictionary(uint32_t* words);
 
-// Row of a host stack whose codewords do not cover the columns, or whose offsets are out of order; -1 when all is well.
+// First row of a host stack whose codewords do not cover the columns exactly, whose offsets are out of order or whose
+// levels are not finite (without min_max they are not looked at); -1 when all is well. Rows without codewords, which
+// the authors' encoder leaves behind the last multiple of 32, are bad: their weights are lost.
 int64_t qmoe_first_bad_row(const QmoeStack& host, const uint32_t* dictionary, int64_t codeword_count);
 
 uint64_t qmoe_workspace(const QmoeStack& stack, int64_t max_slots);
