@@ -125,6 +125,10 @@ void place_dense(moek_experts& made, moek_context& context, const moek_experts_d
     check_bytes(desc.down_bytes, dense_data_bytes(down), "down_bytes");
     made.gate_up = make_dense(context, gate_up);
     made.down = make_dense(context, down);
+    if (gated(desc) && capability(context) == 90) {
+        const auto order = static_cast<GateUpOrder>(desc.gate_up_order);
+        check(prepare_dense(made.gate_up.dense, true, order), "tensor map");
+    }
 }
 
 void place_biases(moek_experts& made, moek_context& context, const moek_experts_desc& desc) {

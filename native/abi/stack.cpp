@@ -164,6 +164,7 @@ Stack make_dense(moek_context& context, const DenseSource& source) {
         const auto* scales = static_cast<const unsigned char*>(source.scales);
         dense.scales = place(context, stack, scales, scale_bytes, source.borrow, "scales");
     }
+    if (capability(context) == 90) check(prepare_dense(dense, false, GateUpOrder::kConcatenated), "tensor map");
     return stack;
 }
 

@@ -11,6 +11,7 @@ namespace {
 
 cudaError_t launch_grouped(const GroupedCall& call, const Launch& device) {
     if (call.groups.max_slots <= 0 || call.width <= 0) return cudaSuccess;
+    if (grouped_wgmma_takes(call, device)) return launch_grouped_wgmma(call, device);
     if (call.x_type == Element::kBF16 && grouped_mma_takes(call)) return launch_grouped_mma(call, device);
     if (grouped_decode_takes(call)) return launch_grouped_decode(call, device);
     return launch_grouped_simt(call, device);

@@ -17,4 +17,8 @@ cudaError_t launch_grouped_decode(const GroupedCall& call, const Launch& device)
 bool grouped_mma_takes(const GroupedCall& call);
 cudaError_t launch_grouped_mma(const GroupedCall& call, const Launch& device);
 
+// bf16 inputs and prepared bf16 weights on Hopper's tensor cores (wgmma).
+bool grouped_wgmma_takes(const GroupedCall& call, const Launch& device);
+cudaError_t launch_grouped_wgmma(const GroupedCall& call, const Launch& device);
+
 }  // namespace moek

@@ -116,6 +116,19 @@ MOEK_DEVICE float scale_input(bf16 value, float factor) {
     return to_float(from_float<bf16>(to_float(value) * factor));
 }
 
+// Eight bf16 inputs times the factor, rounded once.
+MOEK_DEVICE uint4 scale_eight(const uint4& raw, float factor) {
+    const uint32_t in[4] = {raw.x, raw.y, raw.z, raw.w};
+    uint32_t out[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+        const float low = to_float(bf16{static_cast<uint16_t>(in[j] & 0xFFFF)}) * factor;
+        const float high = to_float(bf16{static_cast<uint16_t>(in[j] >> 16)}) * factor;
+        out[j] = pack(from_float<bf16>(low), from_float<bf16>(high));
+    }
+    return make_uint4(out[0], out[1], out[2], out[3]);
+}
+
 // Inputs k to k + 3, zeros from the end of the row on. `whole`: columns are a multiple of 4, and so is k.
 MOEK_DEVICE float4 load_inputs(const GroupedCall& call, const InputRow& row, int32_t k, bool whole) {
     float v[4] = {0.0f, 0.0f, 0.0f, 0.0f};

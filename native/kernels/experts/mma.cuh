@@ -130,7 +130,8 @@ public:
 #pragma unroll
             for (int i = 0; i < kSlots; ++i) {
                 if (line + 64 * i >= kRows) continue;
-                *reinterpret_cast<uint4*>(xs + mma_unit(line + 64 * i, unit_)) = scaled(i);
+                *reinterpret_cast<uint4*>(xs + mma_unit(line + 64 * i, unit_)) =
+                    scale_eight(inputs_read_[i], inputs_[i].factor);
             }
         }
         if constexpr (!kDirect) {
@@ -142,18 +143,6 @@ public:
     }
 
 private:
-    MOEK_DEVICE uint4 scaled(int i) const {
-        const uint32_t raw[4] = {inputs_read_[i].x, inputs_read_[i].y, inputs_read_[i].z, inputs_read_[i].w};
-        uint32_t pairs[4];
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-            const float low = to_float(bf16{static_cast<uint16_t>(raw[j] & 0xFFFF)}) * inputs_[i].factor;
-            const float high = to_float(bf16{static_cast<uint16_t>(raw[j] >> 16)}) * inputs_[i].factor;
-            pairs[j] = pack(from_float<bf16>(low), from_float<bf16>(high));
-        }
-        return make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
-    }
-
     const GroupedCall& call_;
     InputRow inputs_[kSlots];
     const unsigned char* weights_[2];

@@ -21,6 +21,14 @@ Launch device() {
 
 using Path = cudaError_t (*)(const GroupedCall&, const Launch&);
 
+cudaError_t launch_prepared_wgmma(const GroupedCall& call, const Launch& launch) {
+    GroupedCall prepared = call;
+    const bool gated = call.has_activation && call.activation.gated;
+    CHECK_CUDA(prepare_dense(prepared.w, gated, call.order));
+    CHECK(grouped_wgmma_takes(prepared, launch));
+    return launch_grouped_wgmma(prepared, launch);
+}
+
 /// Both criteria are needed: one wrong row moves the first, one wrong element only the second.
 void check_close(const Problem& problem, Path path) {
     DeviceProblem on_device(problem, 3);
@@ -81,6 +89,17 @@ CASE(products_of_every_type) {
         DeviceProblem on_device(problem);
         CHECK(grouped_mma_takes(on_device.call()));
         check_close(problem, launch_grouped_mma);
+        if (shape.type == Element::kBF16) check_close(problem, launch_prepared_wgmma);
+    }
+}
+
+CASE(rings_go_round) {
+    Random random(14);
+    Problem problem = bf16_problem(random, Element::kBF16, 1, 20, 456);
+    for (int slots : {70, 10}) {
+        fill(problem, random, slots, 0, 0, false, false);
+        check_close(problem, launch_grouped_mma);
+        check_close(problem, launch_prepared_wgmma);
     }
 }
 
@@ -91,20 +110,21 @@ CASE(gate_and_up_meet_in_the_epilogue) {
         Problem problem = bf16_problem(random, type, 2, variant == 3 ? 150 : 44, 64);
         problem.has_activation = true;
         problem.activation.kind = variant == 1 ? ActivationKind::kClampedSwiGlu : ActivationKind::kSilu;
-        problem.order = variant == 1 ? GateUpOrder::kInterleaved : GateUpOrder::kConcatenated;
+        problem.order = variant == 1 || variant == 3 ? GateUpOrder::kInterleaved : GateUpOrder::kConcatenated;
         problem.activation.gated = variant != 2;
         problem.y_type = Element::kBF16;
         fill(problem, random, 24, 0, 2, variant != 0, variant != 3);
         check_close(problem, launch_grouped_mma);
+        if (variant != 1) check_close(problem, launch_prepared_wgmma);
     }
 }
 
-CASE(rows_do_not_depend_on_their_batch) {
+void check_rows_alone(Path path) {
     Random random(13);
     Problem batch = bf16_problem(random, Element::kBF16, 1, 40, 104);
     fill(batch, random, 130, 0, 0, false, true);
     DeviceProblem all(batch);
-    CHECK_CUDA(launch_grouped_mma(all.call(), device()));
+    CHECK_CUDA(path(all.call(), device()));
     const std::vector<float> expected = all.read();
     for (int slots : {1, 40}) {
         const int first = slots == 1 ? 129 : 77;
@@ -113,9 +133,25 @@ CASE(rows_do_not_depend_on_their_batch) {
         some.offsets = {0, slots};
         some.x.assign(batch.x.begin() + first * 104, batch.x.begin() + (first + slots) * 104);
         DeviceProblem few(some);
-        CHECK_CUDA(launch_grouped_mma(few.call(), device()));
+        CHECK_CUDA(path(few.call(), device()));
         const std::vector<float> rows(expected.begin() + first * 40, expected.begin() + (first + slots) * 40);
         CHECK_EQ(first_difference(few.read(), rows), -1);
+    }
+}
+
+CASE(rows_do_not_depend_on_their_batch) {
+    check_rows_alone(launch_grouped_mma);
+    check_rows_alone(launch_prepared_wgmma);
+}
+
+CASE(many_slots_of_both_halves) {
+    Random random(15);
+    for (int variant = 0; variant < (kThreadSanitizer ? 1 : 3); ++variant) {
+        Problem problem = bf16_problem(random, Element::kBF16, 2, variant == 0 ? 270 : 140, 40);
+        problem.has_activation = variant != 0;
+        problem.order = variant == 1 ? GateUpOrder::kInterleaved : GateUpOrder::kConcatenated;
+        fill(problem, random, 150, 0, 2, variant == 1, true);
+        check_close(problem, launch_prepared_wgmma);
     }
 }
 
