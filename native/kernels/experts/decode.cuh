@@ -66,11 +66,16 @@ private:
     int64_t row_bytes_;
 };
 
+// For inputs that are there when the kernel starts.
+struct NoWait {
+    MOEK_DEVICE void operator()() const {}
+};
+
 // Sums of one weight row per quad times kSlots input rows, in the library's order (dense_simt.cu). Every lane of a quad
-// receives its row's sums.
-template <Element kType, int kSlots>
+// receives its row's sums. `wait` returns when the inputs may be read; weights are on their way by then.
+template <Element kType, int kSlots, typename Wait>
 MOEK_DEVICE void decode_sums(const GroupedCall& call, const GroupedTile& tile, int32_t group, unsigned char* ring,
-                             float (&sums)[kSlots]) {
+                             const Wait& wait, float (&sums)[kSlots]) {
     using Stream = WeightStream<kType>;
     const int lane = static_cast<int>(threadIdx.x & 31), quarter = lane & 3;
     Stream stream(call, tile.expert, group, ring);
@@ -83,6 +88,7 @@ MOEK_DEVICE void decode_sums(const GroupedCall& call, const GroupedTile& tile, i
     float parts[kSlots][4] = {};
     const int32_t columns = call.w.columns, steps = (columns + Stream::kStep - 1) / Stream::kStep;
     for (int32_t step = 0; step < kDecodeStages - 1; ++step) stream.fetch(step);
+    wait();
     for (int32_t step = 0; step < steps; ++step) {
         cp_async_wait<kDecodeStages - 2>();
         __syncwarp();
@@ -122,10 +128,11 @@ MOEK_DEVICE void decode_sums(const GroupedCall& call, const GroupedTile& tile, i
 }
 
 // Sums, activation and stores of a warp's eight weight rows for up to kSlots slots.
-template <Element kType, int kSlots>
-MOEK_DEVICE void decode_rows_of(const GroupedCall& call, const GroupedTile& tile, int32_t group, unsigned char* ring) {
+template <Element kType, int kSlots, typename Wait>
+MOEK_DEVICE void decode_rows_of(const GroupedCall& call, const GroupedTile& tile, int32_t group, unsigned char* ring,
+                                const Wait& wait) {
     float sums[kSlots];
-    decode_sums<kType, kSlots>(call, tile, group, ring, sums);
+    decode_sums<kType, kSlots>(call, tile, group, ring, wait, sums);
     const int lane = static_cast<int>(threadIdx.x & 31), line = lane / 4, parts = parts_of(call);
     const int32_t column = group * (kDecodeRows / parts) + line / parts;
 #pragma unroll
@@ -138,12 +145,13 @@ MOEK_DEVICE void decode_rows_of(const GroupedCall& call, const GroupedTile& tile
 }
 
 // As many sums as the tile has slots, rounded up to a power of two.
-template <Element kType>
-MOEK_DEVICE void decode_rows(const GroupedCall& call, const GroupedTile& tile, int32_t group, unsigned char* ring) {
-    if (tile.slots == 1) return decode_rows_of<kType, 1>(call, tile, group, ring);
-    if (tile.slots == 2) return decode_rows_of<kType, 2>(call, tile, group, ring);
-    if (tile.slots <= 4) return decode_rows_of<kType, 4>(call, tile, group, ring);
-    decode_rows_of<kType, 8>(call, tile, group, ring);
+template <Element kType, typename Wait = NoWait>
+MOEK_DEVICE void decode_rows(const GroupedCall& call, const GroupedTile& tile, int32_t group, unsigned char* ring,
+                             const Wait& wait = {}) {
+    if (tile.slots == 1) return decode_rows_of<kType, 1>(call, tile, group, ring, wait);
+    if (tile.slots == 2) return decode_rows_of<kType, 2>(call, tile, group, ring, wait);
+    if (tile.slots <= 4) return decode_rows_of<kType, 4>(call, tile, group, ring, wait);
+    decode_rows_of<kType, 8>(call, tile, group, ring, wait);
 }
 
 // Row groups of a product.

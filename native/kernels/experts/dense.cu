@@ -23,8 +23,7 @@ uint64_t dense_workspace(const DenseStack&, int64_t) {
     return 0;
 }
 
-cudaError_t launch_dense_in(const ExpertsIn& call, const DenseExperts& experts, const Workspace&,
-                            const Launch& launch) {
+GroupedCall grouped_in(const ExpertsIn& call, const DenseExperts& experts) {
     GroupedCall product;
     product.groups = call.groups;
     product.gather = call.gather;
@@ -37,11 +36,10 @@ cudaError_t launch_dense_in(const ExpertsIn& call, const DenseExperts& experts, 
     product.activation = call.activation;
     product.order = experts.order;
     product.width = call.activation.gated ? experts.gate_up.rows / 2 : experts.gate_up.rows;
-    return launch_grouped(product, launch);
+    return product;
 }
 
-cudaError_t launch_dense_out(const ExpertsOut& call, const DenseExperts& experts, const Workspace&,
-                             const Launch& launch) {
+GroupedCall grouped_out(const ExpertsOut& call, const DenseExperts& experts) {
     GroupedCall product;
     product.groups = call.groups;
     product.w = experts.down;
@@ -50,7 +48,17 @@ cudaError_t launch_dense_out(const ExpertsOut& call, const DenseExperts& experts
     product.y = call.y;
     product.x_type = call.io;
     product.width = experts.down.rows;
-    return launch_grouped(product, launch);
+    return product;
+}
+
+cudaError_t launch_dense_in(const ExpertsIn& call, const DenseExperts& experts, const Workspace&,
+                            const Launch& launch) {
+    return launch_grouped(grouped_in(call, experts), launch);
+}
+
+cudaError_t launch_dense_out(const ExpertsOut& call, const DenseExperts& experts, const Workspace&,
+                             const Launch& launch) {
+    return launch_grouped(grouped_out(call, experts), launch);
 }
 
 cudaError_t launch_dense_linear(const GroupedLinear& call, const DenseStack& stack, const Workspace&,

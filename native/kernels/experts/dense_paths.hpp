@@ -6,6 +6,10 @@
 
 namespace moek {
 
+// The products behind the two halves of an expert.
+GroupedCall grouped_in(const ExpertsIn& call, const DenseExperts& experts);
+GroupedCall grouped_out(const ExpertsOut& call, const DenseExperts& experts);
+
 // fp32 sums in the CPU library's order, any shape.
 cudaError_t launch_grouped_simt(const GroupedCall& call, const Launch& device);
 

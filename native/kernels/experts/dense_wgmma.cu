@@ -124,10 +124,10 @@ __global__ void __launch_bounds__(128 * (kConsumers + 1), 1)
     }
     __syncthreads();
     if (threadIdx.x < 128) {
-        if (kConsumers == 2) lower_registers<56>();
+        if (kConsumers == 2) lower_registers<72>();
         produce<kHalf, kConsumers>(call, ring);
     } else {
-        if (kConsumers == 2) raise_registers<224>();
+        if (kConsumers == 2) raise_registers<216>();
         consume<kHalf, kConsumers>(call, ring);
     }
 #endif

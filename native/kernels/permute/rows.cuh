@@ -67,8 +67,35 @@ MOEK_DEVICE void add_row(float (&sum)[kVector], const T* row) {
     for (int v = 0; v < kVector; ++v) sum[v] += to_float(values.values[v]);
 }
 
-// Combine: y[t] = sum over j, ascending and fused from +0, of weight[t, j] * yp[slot_of[t, j]]; a dropped choice gives
-// weight * dropped[t], or nothing. Then the shared expert's row, then what y held, then one rounding.
+// Elements [i, i + kVector) of the combined row of a token: the sum over j, ascending and fused from +0, of
+// weight[t, j] * yp[slot_of[t, j]]; a dropped choice gives weight * dropped[t], or nothing. Then the shared expert's
+// row, then what y held, then one rounding.
+template <typename T, int kVector>
+MOEK_DEVICE void combine_elements(const CombineRows& call, int64_t token, int64_t i) {
+    const int32_t top_k = call.plan.top_k;
+    const int64_t choice = token * top_k;
+    const int64_t row = token * call.width;
+    const T* dropped = static_cast<const T*>(call.dropped);
+    float sum[kVector] = {};
+#pragma unroll 2
+    for (int32_t j = 0; j < top_k; ++j) {
+        const int64_t slot = call.plan.slot_of[choice + j];
+        const float weight = call.weights == nullptr ? call.factor : call.weights[choice + j] * call.factor;
+        if (slot >= 0)
+            add_scaled<float, kVector>(sum, weight, call.yp + slot * call.width + i);
+        else if (dropped != nullptr)
+            add_scaled<T, kVector>(sum, weight, dropped + row + i);
+    }
+    T* y = static_cast<T*>(call.y) + row + i;
+    if (call.shared != nullptr) add_row<float, kVector>(sum, call.shared + row + i);
+    if (call.accumulate) add_row<T, kVector>(sum, y);
+    Vector<T, kVector> out;
+#pragma unroll
+    for (int v = 0; v < kVector; ++v) out.values[v] = from_float<T>(sum[v]);
+    store_vector(y, out);
+}
+
+// Combine: y[t] from the rows of the token's choices.
 //
 // Grid    tokens x parts of a row.
 // Block   up to kRowThreads threads; a thread owns kVector elements and walks the choices.
@@ -77,29 +104,7 @@ MOEK_DEVICE void add_row(float (&sum)[kVector], const T* row) {
 template <typename T, int kVector>
 __global__ void __launch_bounds__(kRowThreads) combine_kernel(CombineRows call) {
     const RowPart part = row_part<kVector>();
-    const int32_t top_k = call.plan.top_k;
-    const int64_t choice = part.token * top_k;
-    const int64_t row = part.token * call.width;
-    const T* dropped = static_cast<const T*>(call.dropped);
-    for (int64_t i = part.first; i < call.width; i += part.step) {
-        float sum[kVector] = {};
-#pragma unroll 2
-        for (int32_t j = 0; j < top_k; ++j) {
-            const int64_t slot = call.plan.slot_of[choice + j];
-            const float weight = call.weights == nullptr ? call.factor : call.weights[choice + j] * call.factor;
-            if (slot >= 0)
-                add_scaled<float, kVector>(sum, weight, call.yp + slot * call.width + i);
-            else if (dropped != nullptr)
-                add_scaled<T, kVector>(sum, weight, dropped + row + i);
-        }
-        T* y = static_cast<T*>(call.y) + row + i;
-        if (call.shared != nullptr) add_row<float, kVector>(sum, call.shared + row + i);
-        if (call.accumulate) add_row<T, kVector>(sum, y);
-        Vector<T, kVector> out;
-#pragma unroll
-        for (int v = 0; v < kVector; ++v) out.values[v] = from_float<T>(sum[v]);
-        store_vector(y, out);
-    }
+    for (int64_t i = part.first; i < call.width; i += part.step) combine_elements<T, kVector>(call, part.token, i);
 }
 
 }  // namespace moek

@@ -1,0 +1,156 @@
+// One persistent kernel for the experts of few tokens (flags instead of launches between its phases).
+//
+// Every warp walks its share of each phase's list, in phase order, so with all blocks resident a wait always ends.
+#include "kernels/experts/decode.cuh"
+#include "kernels/experts/decode_layer.hpp"
+#include "kernels/experts/dense_paths.hpp"
+#include "kernels/permute/rows.cuh"
+
+namespace moek {
+namespace {
+
+constexpr int kBlocksPerMultiprocessor = 3;  // resident by registers and shared memory on every device
+constexpr int kCombineColumns = 128;         // of a warp's item
+
+struct LayerCall {
+    GroupedCall in, out;
+    CombineRows combine;
+    uint32_t* in_done = nullptr;   // [max_slots], at a tile's first slot: row groups of gate and up that are stored
+    uint32_t* out_done = nullptr;  // [max_slots], the same of down
+};
+
+// Returns when `count` groups were counted; what they stored is visible to the warp then.
+struct WaitForGroups {
+    const uint32_t* counter;
+    uint32_t count;
+    MOEK_DEVICE void operator()() const {
+        if (threadIdx.x % 32 == 0) {
+            while (ld_acquire(counter) < count) {
+            }
+        }
+        __syncwarp();
+    }
+};
+
+MOEK_DEVICE void count_group(uint32_t* counter) {
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) add_release(counter, 1);
+}
+
+// The walk of a product's list by all warps of the grid; `wait_of` makes the wait for a tile's inputs.
+template <Element kType, typename WaitOf>
+MOEK_DEVICE void product_phase(const GroupedCall& call, uint32_t* done, unsigned char* ring, const WaitOf& wait_of) {
+    const int32_t groups = decode_groups(call);
+    const int64_t items = static_cast<int64_t>(call.groups.max_slots) * groups;
+    const int64_t step = static_cast<int64_t>(gridDim.x) * kDecodeWarps;
+    for (int64_t item = static_cast<int64_t>(blockIdx.x) * kDecodeWarps + threadIdx.x / 32; item < items;
+         item += step) {
+        GroupedTile tile;
+        if (!tile_at_slot<kDecodeSlots>(call.groups, item / groups, tile)) continue;
+        decode_rows<kType>(call, tile, static_cast<int32_t>(item % groups), ring, wait_of(tile));
+        count_group(done + tile.first_slot);
+    }
+}
+
+// First slot of the tile that a slot lies in.
+MOEK_DEVICE int64_t tile_start(const Groups& groups, int64_t slot) {
+    const int64_t first = first_slot_of(groups, find_expert<1, false>(groups, slot));
+    return first + (slot - first) / kDecodeSlots * kDecodeSlots;
+}
+
+MOEK_DEVICE void combine_phase(const LayerCall& call) {
+    const CombineRows& combine = call.combine;
+    const int32_t parts = (combine.width + kCombineColumns - 1) / kCombineColumns;
+    const int64_t items = static_cast<int64_t>(combine.plan.tokens) * parts;
+    const int64_t step = static_cast<int64_t>(gridDim.x) * kDecodeWarps;
+    const uint32_t groups = static_cast<uint32_t>(decode_groups(call.out));
+    for (int64_t item = static_cast<int64_t>(blockIdx.x) * kDecodeWarps + threadIdx.x / 32; item < items;
+         item += step) {
+        const int64_t token = item / parts;
+        for (int32_t j = 0; j < combine.plan.top_k; ++j) {
+            const int64_t slot = combine.plan.slot_of[token * combine.plan.top_k + j];
+            if (slot < 0) continue;
+            const WaitForGroups wait{call.out_done + tile_start(call.out.groups, slot), groups};
+            wait();
+        }
+        const int32_t first =
+            static_cast<int32_t>(item % parts) * kCombineColumns + static_cast<int32_t>(threadIdx.x % 32);
+        for (int32_t i = first; i < min(combine.width, first + kCombineColumns); i += 32) {
+            combine_elements<float, 1>(combine, token, i);
+        }
+    }
+}
+
+// Grid    at most what is resident at once: cooperative.
+// Block   4 warps, each for itself.
+// Needs   as grouped_decode_kernel for both products; counters of 0.
+// Moves   the weights of the experts that have slots, once per 8 slots; inputs and sums besides (derived).
+template <Element kType>
+__global__ void __launch_bounds__(32 * kDecodeWarps, kBlocksPerMultiprocessor)
+    decode_layer_kernel(const __grid_constant__ LayerCall call) {
+    MOEK_DYNAMIC_SHARED(unsigned char, rings);
+    unsigned char* ring = rings + threadIdx.x / 32 * kDecodeRing;
+    const uint32_t in_groups = static_cast<uint32_t>(decode_groups(call.in));
+    product_phase<kType>(call.in, call.in_done, ring, [](const GroupedTile&) { return NoWait{}; });
+    product_phase<kType>(call.out, call.out_done, ring, [&](const GroupedTile& tile) {
+        return WaitForGroups{call.in_done + tile.first_slot, in_groups};
+    });
+    combine_phase(call);
+}
+
+template <Element kType>
+cudaError_t launch_typed(const LayerCall& call, const Launch& device) {
+    LaunchShape shape;
+    shape.grid = dim3(static_cast<unsigned>(kBlocksPerMultiprocessor * device.multiprocessors));
+    shape.block = dim3(32 * kDecodeWarps);
+    shape.shared_bytes = kDecodeWarps * kDecodeRing;
+    shape.stream = device.stream;
+    shape.cooperative = true;
+    return launch(decode_layer_kernel<kType>, shape, call);
+}
+
+}  // namespace
+
+bool decode_layer_takes(const DecodeLayer& layer, const DenseExperts& experts) {
+    return layer.in.io == Element::kF32 && layer.out.io == Element::kF32 && layer.combine.io == Element::kF32 &&
+           experts.gate_up.type == experts.down.type && grouped_decode_takes(grouped_in(layer.in, experts)) &&
+           grouped_decode_takes(grouped_out(layer.out, experts));
+}
+
+uint64_t decode_layer_workspace(int64_t max_slots) {
+    return 2 * sizeof(uint32_t) * static_cast<uint64_t>(max_slots);
+}
+
+cudaError_t launch_decode_layer(const DecodeLayer& layer, const DenseExperts& experts, const Workspace& workspace,
+                                const Launch& device) {
+    const int64_t slots = layer.in.groups.max_slots;
+    if (!decode_layer_takes(layer, experts)) return cudaErrorNotSupported;
+    if (workspace.bytes < decode_layer_workspace(slots)) return cudaErrorInvalidValue;
+    LayerCall call;
+    call.in = grouped_in(layer.in, experts);
+    call.out = grouped_out(layer.out, experts);
+    call.combine = layer.combine;
+    call.in_done = static_cast<uint32_t*>(workspace.pointer);
+    call.out_done = call.in_done + slots;
+    if (slots > 0) {
+        const size_t bytes = decode_layer_workspace(slots);
+        const cudaError_t error = cudaMemsetAsync(workspace.pointer, 0, bytes, device.stream);
+        if (error != cudaSuccess) return error;
+    }
+    switch (experts.down.type) {
+        case Element::kF32:
+            return launch_typed<Element::kF32>(call, device);
+        case Element::kF16:
+            return launch_typed<Element::kF16>(call, device);
+        case Element::kBF16:
+            return launch_typed<Element::kBF16>(call, device);
+        case Element::kF8E4M3:
+            return launch_typed<Element::kF8E4M3>(call, device);
+        case Element::kMxfp4:
+            return launch_typed<Element::kMxfp4>(call, device);
+        default:
+            return cudaErrorNotSupported;
+    }
+}
+
+}  // namespace moek
