@@ -9,10 +9,8 @@ namespace {
 
 // What every device since 8.0 lets a block have (sm_86 and sm_89: 99 KiB).
 constexpr size_t kMostShared = 99 << 10;
-// Blocks of 256 threads that fill a multiprocessor; rows walk on from there.
-constexpr int64_t kRowBlocks = 8;
-// Tiles of any sizes fit in a grid: blocks walk on from there.
-constexpr int64_t kMostBlocks = 1 << 20;
+// Blocks for a multiprocessor, a few times what fits at once; they walk on from there.
+constexpr int64_t kBlocksPerMultiprocessor = 16;
 
 GemmStack view_of(const CodebookStack& stack) {
     GemmStack view;
@@ -28,7 +26,8 @@ GemmStack view_of(const CodebookStack& stack) {
 
 cudaError_t launch_rows(const GemmCall& call, int32_t stack, const Launch& launch) {
     LaunchShape shape;
-    shape.grid = dim3(static_cast<unsigned>(std::min<int64_t>(call.slots, kRowBlocks * launch.multiprocessors)));
+    shape.grid =
+        dim3(static_cast<unsigned>(std::min<int64_t>(call.slots, kBlocksPerMultiprocessor * launch.multiprocessors)));
     shape.block = dim3(kGemmThreads);
     shape.stream = launch.stream;
     return stack == 0 ? moek::launch(gemm_rows_kernel<0>, shape, call) : moek::launch(gemm_rows_kernel<1>, shape, call);
@@ -43,7 +42,7 @@ cudaError_t launch_pass(const GemmCall& call, const Launch& launch) {
     const int64_t row_tiles = call.num_stacks > 1 ? blocks : ceil_div(blocks, kPanels);
     const int64_t items = (call.slots / kTileSlots + experts) * row_tiles;
     LaunchShape shape;
-    shape.grid = dim3(static_cast<unsigned>(std::min(items, kMostBlocks)));
+    shape.grid = dim3(static_cast<unsigned>(std::min(items, kBlocksPerMultiprocessor * launch.multiprocessors)));
     shape.block = dim3(kGemmThreads);
     shape.shared_bytes = GemmShared::bytes(call.stacks[0], call.stacks[call.num_stacks - 1]);
     shape.stream = launch.stream;

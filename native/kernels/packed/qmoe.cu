@@ -9,14 +9,15 @@ namespace {
 constexpr int kSlotsPerRun = 4;
 // What every device since 8.0 lets a block have (sm_86 and sm_89: 99 KiB).
 constexpr int64_t kMostShared = 96 << 10;
-// Enough to fill any device; blocks walk on from there.
-constexpr int64_t kMostBlocks = 1 << 20;
+// Blocks for a multiprocessor, a few times what fits at once; they walk on from there.
+constexpr int64_t kBlocksPerMultiprocessor = 16;
 
 template <int kSlots, bool kShared>
 cudaError_t launch_as(const QmoeCall& call, const Launch& launch) {
     const int64_t tiles = (call.stacks[0].rows + kQmoeRowsPerBlock - 1) / kQmoeRowsPerBlock;
     LaunchShape shape;
-    shape.grid = dim3(static_cast<unsigned>(std::min(call.groups.max_slots * tiles, kMostBlocks)));
+    shape.grid = dim3(static_cast<unsigned>(
+        std::min(call.groups.max_slots * tiles, kBlocksPerMultiprocessor * launch.multiprocessors)));
     shape.block = dim3(kQmoeThreads);
     shape.shared_bytes = kShared ? sizeof(float) * kSlots * static_cast<size_t>(call.inputs.columns) : 0;
     shape.stream = launch.stream;

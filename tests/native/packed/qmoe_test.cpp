@@ -1,60 +1,10 @@
 // QMoE's dictionary, the check of its matrices, and products with them.
-#include "kernels/packed/qmoe.hpp"
-
-#include <map>
-
-#include "packed/packed_case.hpp"
+#include "packed/qmoe_case.hpp"
 
 using namespace moek;
 using namespace moek::test;
 
 namespace {
-
-constexpr size_t kWords = 2 * 65536;
-
-const std::vector<uint32_t>& dictionary() {
-    static const std::vector<uint32_t> words = [] {
-        std::vector<uint32_t> made(kWords);
-        qmoe_dictionary(made.data());
-        return made;
-    }();
-    return words;
-}
-
-std::vector<int> symbols_of(uint32_t codeword) {
-    std::vector<int> symbols;
-    for (uint32_t i = 0; i < 2 * (dictionary()[2 * codeword] & 15); ++i)
-        symbols.push_back(static_cast<int>(dictionary()[2 * codeword + i / 14] >> (4 + 2 * (i % 14)) & 3));
-    return symbols;
-}
-
-// The longest entry that fits, again and again: the only way to cut a row (prefixes of entries are entries).
-std::vector<uint16_t> encode(const std::vector<int>& symbols) {
-    static const std::map<std::vector<int>, uint16_t> entries = [] {
-        std::map<std::vector<int>, uint16_t> made;
-        for (uint32_t c = 0; c < 65536; ++c) made[symbols_of(c)] = static_cast<uint16_t>(c);
-        return made;
-    }();
-    std::vector<uint16_t> codewords;
-    std::vector<int> padded = symbols;
-    if (padded.size() % 2 != 0) padded.push_back(0);
-    for (size_t at = 0; at < padded.size();) {
-        std::vector<int> text;
-        uint16_t best = 0;
-        for (size_t i = at; i < padded.size(); i += 2) {
-            text.insert(text.end(), {padded[i], padded[i + 1]});
-            const auto found = entries.find(text);
-            if (found == entries.end()) {
-                text.resize(text.size() - 2);
-                break;
-            }
-            best = found->second;
-        }
-        codewords.push_back(best);
-        at += text.size();
-    }
-    return codewords;
-}
 
 // Reflected CRC-32 of IEEE 802.3.
 uint32_t crc32(const uint8_t* bytes, size_t count) {
@@ -66,78 +16,8 @@ uint32_t crc32(const uint8_t* bytes, size_t count) {
     return ~crc;
 }
 
-// A stack with its symbols. Rows differ in their share of zeros; some name every zero by the level 0 (the authors'
-// encoder, where a row has no negative weight), some have no zeros.
-struct QmoeCase {
-    int32_t rows = 0, columns = 0, matrices = 1;
-    std::vector<uint16_t> codewords, min_max;
-    std::vector<int64_t> offsets = {0};
-    std::vector<std::vector<int>> symbols;
-
-    float weight(int64_t row, int64_t column) const {
-        const int symbol = symbols[static_cast<size_t>(row)][static_cast<size_t>(column)];
-        return symbol == 0 ? 0.0f : to_float(bf16{min_max[static_cast<size_t>(2 * row + symbol - 1)]});
-    }
-    QmoeStack host() const {
-        return {rows, columns, matrices, codewords.data(), offsets.data(), min_max.data(), dictionary().data()};
-    }
-};
-
-QmoeCase make_qmoe(Random& random, int32_t rows, int32_t columns, int32_t matrices) {
-    QmoeCase made;
-    made.rows = rows;
-    made.columns = columns;
-    made.matrices = matrices;
-    for (int64_t row = 0; row < static_cast<int64_t>(rows) * matrices; ++row) {
-        const uint32_t kind = random.below(12);
-        const uint32_t nonzero = kind == 0 ? 256 : kind == 1 ? 0 : kind < 5 ? 80 : 29;  // of 256
-        const bool zero_is_low = kind == 2;
-        std::vector<int> symbols;
-        for (int32_t c = 0; c < columns; ++c) {
-            const bool zero = random.below(256) >= nonzero;
-            symbols.push_back(zero ? (zero_is_low ? 1 : 0) : zero_is_low ? 2 : 1 + static_cast<int>(random.below(2)));
-        }
-        const float low = zero_is_low ? 0.0f : -0.02f * (1 + std::fabs(random.uniform()));
-        made.min_max.push_back(from_float<bf16>(low).bits);
-        made.min_max.push_back(from_float<bf16>(0.02f * (1 + std::fabs(random.uniform()))).bits);
-        const std::vector<uint16_t> codewords = encode(symbols);
-        made.codewords.insert(made.codewords.end(), codewords.begin(), codewords.end());
-        made.offsets.push_back(static_cast<int64_t>(made.codewords.size()));
-        made.symbols.push_back(symbols);
-    }
-    return made;
-}
-
-class DeviceQmoe {
-public:
-    explicit DeviceQmoe(const QmoeCase& made)
-        : codewords_(made.codewords), min_max_(made.min_max), offsets_(made.offsets), dictionary_(dictionary()) {
-        stack = {made.rows,      made.columns,   made.matrices,    codewords_.get(),
-                 offsets_.get(), min_max_.get(), dictionary_.get()};
-    }
-    QmoeStack stack;
-
-private:
-    DeviceArray<uint16_t> codewords_, min_max_;
-    DeviceArray<int64_t> offsets_;
-    DeviceArray<uint32_t> dictionary_;
-};
-
-// In fp64. fp32 sums of the columns are off by an ulp of the magnitudes for each of their additions: a lane's share of
-// the codewords, five steps of the tree, two products and their sum.
-double product(const QmoeCase& made, int64_t row, const float* x, double& slack) {
-    double sum = 0, magnitudes = 0;
-    for (int32_t c = 0; c < made.columns; ++c) {
-        const double term = static_cast<double>(made.weight(row, c)) * x[c];
-        sum += term;
-        magnitudes += std::fabs(term);
-    }
-    slack = magnitudes * (made.columns / 32.0 + 40) * 0x1p-24;
-    return sum;
-}
-
 std::vector<float> run_linear(const QmoeCase& made, const std::vector<float>& x, const std::vector<int32_t>& offsets,
-                              int32_t max_slots, Element io, const std::vector<float>& bias) {
+                              int32_t max_slots, Element io, const std::vector<float>& bias, int multiprocessors = 8) {
     const DeviceQmoe device(made);
     const DeviceArray<uint8_t> device_x(store(x, io));
     const DeviceArray<int32_t> device_offsets(offsets);
@@ -149,7 +29,7 @@ std::vector<float> run_linear(const QmoeCase& made, const std::vector<float>& x,
     call.io = io;
     call.bias = device_bias.get();
     call.y = y.get();
-    CHECK_CUDA(launch_qmoe_linear(call, device.stack, {}, test_launch()));
+    CHECK_CUDA(launch_qmoe_linear(call, device.stack, {}, test_launch(90, multiprocessors)));
     return y.read(offsets.back());
 }
 
@@ -167,8 +47,9 @@ void check_linear(int32_t rows, int32_t columns, const std::vector<int32_t>& off
             for (int32_t r = 0; r < rows; ++r) {
                 double slack;
                 const int64_t row = static_cast<int64_t>(m) * rows + r;
-                const double expected = product(made, row, x.data() + static_cast<int64_t>(slot) * columns, slack) +
-                                        bias[static_cast<size_t>(row)];
+                const double expected =
+                    qmoe_product(made, row, x.data() + static_cast<int64_t>(slot) * columns, slack) +
+                    bias[static_cast<size_t>(row)];
                 const double ulp = io == Element::kF32 ? 0x1p-23 : 0x1p-8;
                 CHECK_NEAR(y[static_cast<size_t>(slot) * static_cast<size_t>(rows) + static_cast<size_t>(r)], expected,
                            slack + std::fabs(expected) * ulp);
@@ -179,7 +60,7 @@ void check_linear(int32_t rows, int32_t columns, const std::vector<int32_t>& off
 
 HOST_CASE(dictionary_is_the_published_one) {
     const std::vector<uint32_t>& words = dictionary();
-    CHECK_EQ(crc32(reinterpret_cast<const uint8_t*>(words.data()), kWords * 4), 0xC12A4534u);
+    CHECK_EQ(crc32(reinterpret_cast<const uint8_t*>(words.data()), kDictionaryWords * 4), 0xC12A4534u);
     const struct {
         uint32_t entry, first, second;
     } known[] = {
@@ -266,7 +147,11 @@ CASE(a_slot_has_the_same_bits_alone_and_on_every_path) {
         run_linear(made, std::vector<float>(x.begin() + 5 * 501, x.end()), {0, 1}, 1, Element::kF32, bias);
     check_same(alone, std::vector<float>(y.begin() + 5 * 40, y.end()), "y of one slot");
     if (kUnderTsan) return;
-    // The same row of 25001 columns from global memory and from shared memory, where its rest is zero.
+    const QmoeCase wide = make_qmoe(random, 200, 60, 1);
+    const std::vector<float> short_rows = make_rows(random, 6 * 60, Element::kF32);
+    check_same(run_linear(wide, short_rows, {0, 6}, 6, Element::kF32, std::vector<float>(200), 1),
+               run_linear(wide, short_rows, {0, 6}, 6, Element::kF32, std::vector<float>(200)), "y of few blocks");
+    // Rows that stay in global memory, alone and beside others.
     QmoeCase longer = make_qmoe(random, 2, 25001, 1);
     const std::vector<float> row = make_rows(random, 25001, Element::kF32);
     std::vector<float> four;
@@ -319,14 +204,14 @@ CASE(gate_and_up_then_down) {
         double slack;
         for (int32_t r = 0; r < inner; ++r) {
             const float* bias = in_bias.data() + expert * 2 * inner;
-            const double g = product(gate, expert * inner + r, row.data(), slack) + bias[r];
-            const double u = product(up, expert * inner + r, row.data(), slack) + bias[inner + r];
+            const double g = qmoe_product(gate, expert * inner + r, row.data(), slack) + bias[r];
+            const double u = qmoe_product(up, expert * inner + r, row.data(), slack) + bias[inner + r];
             const double expected = reference_activation(in.activation, g, u);
             CHECK_NEAR(inner_values[static_cast<size_t>(slot * inner + r)], expected,
                        std::fabs(expected) * 0x1p-8 + 1e-5);
         }
         for (int32_t r = 0; r < hidden; ++r) {
-            const double expected = product(down, expert * hidden + r, inner_values.data() + slot * inner, slack) +
+            const double expected = qmoe_product(down, expert * hidden + r, inner_values.data() + slot * inner, slack) +
                                     out_bias[static_cast<size_t>(expert * hidden + r)];
             CHECK_NEAR(outer[static_cast<size_t>(slot * hidden + r)], expected, slack + std::fabs(expected) * 0x1p-23);
         }
