@@ -19,7 +19,7 @@ public unsafe struct moek_plan
     /// <summary>k.</summary>
     public int top_k;
 
-    /// <summary>E.</summary>
+    /// <summary>E, 1 to 4096.</summary>
     public int experts;
 
     /// <summary>0.</summary>

@@ -17,7 +17,7 @@ typedef struct moek_plan {
     uint32_t struct_size;
     /** k. */
     int32_t top_k;
-    /** E. */
+    /** E, 1 to 4096. */
     int32_t experts;
     /** 0. */
     int32_t reserved0;

@@ -38,7 +38,8 @@ struct Rope {
     int64_t head_stride = 0;
 };
 
-// Strides in floats.
+// Strides in floats. With `positions` and a workspace of attention_workspace bytes, few rows over a long context are
+// spread over the device; the bits are the same without.
 struct Attention {
     int32_t rows = 0, heads = 0, kv_heads = 0, key_dim = 0, value_dim = 0;
     float scale = 1.0f;
@@ -51,11 +52,14 @@ struct Attention {
     const float* sinks = nullptr;    // [heads], or null
     int64_t q_stride = 0, q_head_stride = 0, k_stride = 0, k_head_stride = 0;
     int64_t v_stride = 0, v_head_stride = 0, y_stride = 0, y_head_stride = 0;
+    int32_t positions = 0;  // every last is below it; 0: unknown
+    Workspace workspace;
 };
 
 cudaError_t launch_rms_norm(const RmsNorm& call, const Launch& launch);
 cudaError_t launch_layer_norm(const LayerNorm& call, const Launch& launch);
 cudaError_t launch_rope(const Rope& call, const Launch& launch);
+uint64_t attention_workspace(int64_t rows, int32_t heads, int32_t value_dim, int32_t positions);
 cudaError_t launch_attention(const Attention& call, const Launch& launch);
 // x += factor * y
 cudaError_t launch_add(float* x, const float* y, float factor, int64_t count, const Launch& launch);
