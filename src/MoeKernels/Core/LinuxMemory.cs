@@ -6,6 +6,7 @@ namespace MoeKernels;
 internal static partial class LinuxMemory
 {
     private const int WillNeed = 3;
+    private const int DontNeed = 4;
     private const int HugePage = 14;
 
     /// <summary>Maps the pages of a range for reading, from Linux 5.14.</summary>
@@ -29,6 +30,10 @@ internal static partial class LinuxMemory
 
     /// <summary>Starts reading a page-aligned range of a mapped file in the background.</summary>
     internal static void StartReading(nint address, long bytes) => Advise(address, bytes, WillNeed, out _);
+
+    /// <summary>Takes a page-aligned range of a mapped file out of this process's resident memory: it is read again when
+    /// it is touched, from the page cache as long as it is there.</summary>
+    internal static void Release(nint address, long bytes) => Advise(address, bytes, DontNeed, out _);
 
     /// <summary>Asks for 2 MiB pages: fewer TLB misses on buffers that are streamed through.</summary>
     internal static void UseHugePages(nint address, long bytes) => Advise(address, bytes, HugePage, out _);

@@ -109,6 +109,10 @@ public sealed partial class Checkpoint : IDisposable
     /// <summary>Releases the mappings, at once or when the last lease ends. May be called again.</summary>
     public void Dispose() => _lifetime.Dispose();
 
+    /// <summary>Takes the pages that were touched out of resident memory, for callers that will not need them soon;
+    /// pointers stay valid.</summary>
+    internal void ReleasePages() => Array.ForEach(_files, file => file.ReleasePages());
+
     /// <summary>Keeps every pointer valid for a scope, even when another thread disposes the checkpoint.</summary>
     /// <exception cref="ObjectDisposedException">The checkpoint was disposed before.</exception>
     internal Lifetime.Lease Acquire() => _lifetime.Acquire();

@@ -109,6 +109,13 @@ public sealed class SafetensorsFile : IDisposable
         new ReadOnlySpan<byte>(DataPointer(tensor) + byteOffset, destination.Length).CopyTo(destination);
     }
 
+    /// <summary>Takes the pages that were touched out of resident memory; pointers stay valid.</summary>
+    internal unsafe void ReleasePages()
+    {
+        using Lifetime.Lease lease = Acquire();
+        LinuxMemory.Release((nint)_start, ByteLength);
+    }
+
     /// <summary>Releases the mapping, at once or when the last lease ends. May be called again.</summary>
     public void Dispose() => _lifetime.Dispose();
 

@@ -78,6 +78,7 @@ internal sealed unsafe class DivergenceMeter : IDisposable
         _runner.Normalize(sublayer.Norm, stream, _inputs);
         _runner.Run(layer, _inputs, _result, null);
         stream.Add(_result);
+        _source.ReleasePages();
     }
 
     private void Scale(TokenRows hidden)

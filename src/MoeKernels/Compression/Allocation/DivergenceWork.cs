@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using MoeKernels.Cpu;
 
 namespace MoeKernels.Compression;
@@ -29,17 +31,25 @@ internal readonly unsafe struct DivergenceWork(
         double qSum = Vec.Sum(exponentials, vocabulary);
         Activations.Exp(p, exponentials, vocabulary);
         double pSum = Vec.Sum(exponentials, vocabulary);
-        for (int i = 0; i < vocabulary; i++)
-            q[i] = p[i] - q[i];
-        return (Vec.Dot(exponentials, q, vocabulary) / pSum) - Math.Log(pSum) + Math.Log(qSum);
+        Vec.AddScaled(p, q, -1, vocabulary);
+        return (Vec.Dot(exponentials, p, vocabulary) / pSum) - Math.Log(pSum) + Math.Log(qSum);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ShiftToZero(float* x)
     {
-        float largest = x[0];
-        for (int i = 1; i < vocabulary; i++)
-            largest = x[i] > largest ? x[i] : largest;
-        for (int i = 0; i < vocabulary; i++)
+        int whole = vocabulary - (vocabulary % Vector512<float>.Count);
+        Vector512<float> lanes = Vector512.Create(x[0]);
+        for (int i = 0; i < whole; i += Vector512<float>.Count)
+            lanes = Vector512.Max(lanes, Vector512.Load(x + i));
+        float largest = lanes[0];
+        for (int lane = 1; lane < Vector512<float>.Count; lane++)
+            largest = MathF.Max(largest, lanes[lane]);
+        for (int i = whole; i < vocabulary; i++)
+            largest = MathF.Max(largest, x[i]);
+        for (int i = 0; i < whole; i += Vector512<float>.Count)
+            (Vector512.Load(x + i) - Vector512.Create(largest)).Store(x + i);
+        for (int i = whole; i < vocabulary; i++)
             x[i] -= largest;
     }
 }

@@ -5,6 +5,10 @@ namespace MoeKernels.Compression;
 /// <summary>Codes some experts of a layer in many ways from moments that are accumulated once.</summary>
 internal sealed unsafe class NetworkProbe : IDisposable
 {
+    /// <summary>Vectors of the first clustering: for codes that are measured, and for errors that are only compared
+    /// with each other.</summary>
+    private const int AllVectors = 1 << 15, ErrorVectors = 1 << 13;
+
     private readonly ExpertMatrices _dense;
     private readonly ParallelOptions _parallelism;
     private readonly int[] _experts;
@@ -37,35 +41,66 @@ internal sealed unsafe class NetworkProbe : IDisposable
             });
     }
 
-    /// <summary>Codes a cell's sampled experts.</summary>
-    /// <param name="cell">Cell.</param>
+    /// <summary>Codes the sampled experts of some cells.</summary>
+    /// <param name="cells">Cells.</param>
     /// <param name="option">How.</param>
-    /// <param name="most">Experts to code at most.</param>
-    /// <param name="decode">Whether the coded matrices are wanted, and not their error alone.</param>
-    public ProbedCell Code(Cell cell, CodeOption option, int most, bool decode)
+    /// <returns>Their coded matrices, one group a cell.</returns>
+    public CodebookGroup[] Code(Cell[] cells, CodeOption option)
     {
-        MatrixProblem[] problems = cell.Kind switch
+        MatrixProblem[][] problems = Array.ConvertAll(cells, Problems);
+        var groups = new CodebookGroup[cells.Length];
+        Concurrent.For(cells.Length, _parallelism, () => new Scratch(), (i, scratch) =>
+            groups[i] = Train(problems[i], option, AllVectors, scratch));
+        Concurrent.For(cells.Length * _experts.Length, _parallelism, () => new Scratch(), (task, scratch) =>
         {
-            Cell.Gate => Array.ConvertAll(_inputs, pair => pair.Gate),
-            Cell.Up => Array.ConvertAll(_inputs, pair => pair.Up),
-            _ => _downs,
-        };
-        problems = problems[..Math.Min(most, problems.Length)];
-        var settings = new CodebookOptions(option.Dimension, option.Stages) { Rounds = 1 };
-        float[] scales = NetworkCompressor.InputScales(problems, settings);
-        CodebookGroup group;
-        using (Scratch scratch = new())
-        {
-            group = CodebookGroup.Train(
-                problems, scales, settings, problems.Length, scratch, _parallelism.CancellationToken);
-        }
-
-        Concurrent.For(problems.Length, _parallelism, () => new Scratch(), (i, scratch) =>
-        {
-            using DampedFactor factor = group.Factor(problems[i], scratch);
-            group.Quantize(i, problems[i], factor, scratch);
+            (int cell, int i) = Math.DivRem(task, _experts.Length);
+            Quantize(groups[cell], i, problems[cell][i], scratch);
         });
-        return new ProbedCell(cell, group, _experts, decode);
+        return groups;
+    }
+
+    /// <summary>The matrices that a cell's codes stand for.</summary>
+    public ProbedCell Decode(Cell cell, CodebookGroup coded) => new(cell, coded, _experts);
+
+    /// <summary>Shares of the outputs' mean square that are lost, [cells × options]; one of them a worker.</summary>
+    /// <param name="cells">Cells.</param>
+    /// <param name="options">Ways to code them.</param>
+    /// <param name="most">Experts of a cell to code at most.</param>
+    public double[][] Errors(Cell[] cells, CodeOption[] options, int most)
+    {
+        double[][] errors = Array.ConvertAll(cells, _ => new double[options.Length]);
+        Concurrent.For(cells.Length * options.Length, _parallelism, () => new Scratch(), (task, scratch) =>
+        {
+            (int cell, int option) = Math.DivRem(task, options.Length);
+            MatrixProblem[] problems = Problems(cells[cell]);
+            problems = problems[..Math.Min(most, problems.Length)];
+            CodebookGroup group = Train(problems, options[option], ErrorVectors, scratch);
+            for (int i = 0; i < problems.Length; i++)
+                Quantize(group, i, problems[i], scratch);
+            errors[cell][option] = group.RelativeError;
+        });
+        return errors;
+    }
+
+    private MatrixProblem[] Problems(Cell cell) => cell.Kind switch
+    {
+        Cell.Gate => Array.ConvertAll(_inputs, pair => pair.Gate),
+        Cell.Up => Array.ConvertAll(_inputs, pair => pair.Up),
+        _ => _downs,
+    };
+
+    private CodebookGroup Train(MatrixProblem[] problems, CodeOption option, int vectors, Scratch scratch)
+    {
+        var settings = new CodebookOptions(option.Dimension, option.Stages) { Rounds = 1, InitialVectors = vectors };
+        float[] scales = NetworkCompressor.InputScales(problems, settings);
+        return CodebookGroup.Train(
+            problems, scales, settings, problems.Length, scratch, _parallelism.CancellationToken);
+    }
+
+    private static void Quantize(CodebookGroup group, int index, in MatrixProblem problem, Scratch scratch)
+    {
+        using DampedFactor factor = group.Factor(problem, scratch);
+        group.Quantize(index, problem, factor, scratch);
     }
 
     /// <inheritdoc/>
@@ -80,17 +115,14 @@ internal sealed unsafe class NetworkProbe : IDisposable
 internal sealed unsafe class ProbedCell : IDisposable
 {
     private readonly Cell _cell;
-    private readonly NativeBuffer? _decoded;
+    private readonly NativeBuffer _decoded;
 
     /// <param name="cell">Cell.</param>
     /// <param name="group">Its coded matrices.</param>
     /// <param name="experts">Which experts they are.</param>
-    /// <param name="decode">Whether the matrices are wanted.</param>
-    public ProbedCell(Cell cell, CodebookGroup group, int[] experts, bool decode)
+    public ProbedCell(Cell cell, CodebookGroup group, int[] experts)
     {
-        (_cell, Experts, RelativeError) = (cell, experts, group.RelativeError);
-        if (!decode)
-            return;
+        (_cell, Experts) = (cell, experts);
         long size = (long)cell.Rows * cell.Columns;
         _decoded = NativeBuffer.Allocate(experts.Length * size * sizeof(float), "probed matrices");
         for (int i = 0; i < experts.Length; i++)
@@ -100,9 +132,6 @@ internal sealed unsafe class ProbedCell : IDisposable
     /// <summary>The experts.</summary>
     public IReadOnlyList<int> Experts { get; }
 
-    /// <summary>Share of the outputs' mean square that is lost.</summary>
-    public double RelativeError { get; }
-
     /// <summary>Puts the coded matrices in the place of the dense ones.</summary>
     public void CopyTo(WeightMatrix[] matrices)
     {
@@ -110,11 +139,11 @@ internal sealed unsafe class ProbedCell : IDisposable
         for (int i = 0; i < Experts.Count; i++)
         {
             matrices[Experts[i]] = new WeightMatrix(
-                WeightFormat.F32, (float*)_decoded!.Pointer + (i * size), _cell.Rows, _cell.Columns,
+                WeightFormat.F32, (float*)_decoded.Pointer + (i * size), _cell.Rows, _cell.Columns,
                 (nint)_cell.Columns * sizeof(float));
         }
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _decoded?.Dispose();
+    public void Dispose() => _decoded.Dispose();
 }

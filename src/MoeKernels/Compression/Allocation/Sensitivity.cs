@@ -75,29 +75,29 @@ internal sealed class Sensitivity(
             WeightsInputs = moe.Router.ApplyToInput,
         };
         using var probe = new NetworkProbe(network, threads, cancellation);
-        foreach (Cell cell in StackWalk.Cells(moe, block))
+        Cell[] cells = [.. StackWalk.Cells(moe, block)];
+        double[][] errors = Full
+            ? []
+            : probe.Errors(cells, Array.ConvertAll(Knots, knot => CodeOption.All[knot]), ErrorExperts);
+        double[][] losses = Array.ConvertAll(cells, _ => new double[CodeOption.All.Count]);
+        int[] options = Full ? [.. Enumerable.Range(0, CodeOption.All.Count)] : [Probe];
+        foreach (int option in options)
         {
-            double[] losses = new double[CodeOption.All.Count];
-            for (int option = 0; option < losses.Length; option++)
+            CodebookGroup[] coded = probe.Code(cells, CodeOption.All[option]);
+            for (int i = 0; i < cells.Length; i++)
             {
-                if (!Full && option != Probe)
-                    continue;
-                using ProbedCell coded = probe.Code(cell, CodeOption.All[option], int.MaxValue, decode: true);
-                losses[option] = Measure(sublayer, cell, layer, coded, tokens);
+                using ProbedCell decoded = probe.Decode(cells[i], coded[i]);
+                losses[i][option] = Measure(sublayer, cells[i], layer, decoded, tokens);
             }
-
-            yield return new CellCurve(cell, Full ? losses : Scaled(losses[Probe], probe, cell));
         }
+
+        return cells.Select((cell, i) => new CellCurve(cell, Full ? losses[i] : Scaled(losses[i][Probe], errors[i])));
     }
 
-    /// <summary>The loss that was measured, scaled to all options by the layer's error.</summary>
-    private static double[] Scaled(double measured, NetworkProbe probe, Cell cell)
+    /// <summary>The loss that was measured, scaled to all options by the layer's errors at the knots.</summary>
+    private static double[] Scaled(double measured, double[] relativeErrors)
     {
-        double[] errors = Array.ConvertAll(Knots, knot =>
-        {
-            using ProbedCell coded = probe.Code(cell, CodeOption.All[knot], ErrorExperts, decode: false);
-            return Math.Log(Math.Max(coded.RelativeError, 1e-12));
-        });
+        double[] errors = Array.ConvertAll(relativeErrors, error => Math.Log(Math.Max(error, 1e-12)));
         double probed = errors[Array.IndexOf(Knots, Probe)];
         return [.. CodeOption.All.Select(
             option => measured * Math.Exp(Interpolate(option.CodeBits, errors) - probed))];

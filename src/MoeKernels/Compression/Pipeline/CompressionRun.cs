@@ -15,9 +15,10 @@ namespace MoeKernels.Compression;
 internal sealed class CompressionRun
 {
     /// <summary>Version of everything that decides what is written; part of the key of a state.</summary>
-    private const int Version = 1;
+    private const int Version = 2;
 
-    private const int MeasuredTokens = 6144;
+    /// <summary>Tokens that cells are measured on.</summary>
+    private const int FewestMeasured = 2048, MostMeasured = 6144;
 
     private readonly ModelFolder _folder;
     private readonly ModelDescription _model;
@@ -55,7 +56,8 @@ internal sealed class CompressionRun
         int window = Math.Min(options.Window, model.MaxContext);
         int held = HeldOut(ids.Length);
         _windows = CalibrationWindows.Spread(ids.AsSpan(0, ids.Length - held), window, options.Tokens);
-        Measured = CalibrationWindows.Spread(ids.AsSpan(ids.Length - Math.Max(held, window)), window, MeasuredTokens);
+        Measured = CalibrationWindows.Spread(
+            ids.AsSpan(ids.Length - Math.Max(held, window)), window, MeasuredTokens(_windows, Cells.Count));
         _total = options.DenseBits is null
             ? Stacks.SelectMany(StackWalk.SparseLayers).Count()
             : Stacks.Sum(stack => stack.Blocks.Sum(block => block.Sublayers.Length));
@@ -99,6 +101,13 @@ internal sealed class CompressionRun
 
     /// <summary>Tokens at the end of the texts that are kept for measuring.</summary>
     public static int HeldOut(int tokens) => tokens / 20;
+
+    /// <summary>Tokens to measure cells on. A cell runs them through half of the layers on average, coding runs the
+    /// calibration text through all of them twice: this keeps measuring below half of that.</summary>
+    /// <param name="windows">Windows that are calibrated with.</param>
+    /// <param name="cells">Cells of the model.</param>
+    public static int MeasuredTokens(CalibrationWindows windows, int cells) =>
+        (int)Math.Clamp(2L * windows.Tokens.Length / cells, FewestMeasured, MostMeasured);
 
     /// <summary>Measures the cells, unless that was done.</summary>
     public void MeasureCells()
@@ -218,6 +227,7 @@ internal sealed class CompressionRun
         RestWriter.Save(_folder.Checkpoint, _partial[RestWriter.FileName], Replaced, _cancellation);
         RestWriter.SaveIndex(_partial.Path);
         RestWriter.CopyCompanions(_folder.Path, _partial.Path);
+        _source.ReleasePages();
     }
 
     /// <summary>The way the matrices of a cell are coded.</summary>

@@ -76,7 +76,11 @@ internal sealed class StackWalk(
             source.Embed(spec, runner, streams.Dense);
             source.Embed(spec, runner, streams.Coded, Embedding?.Views);
             foreach (SublayerSpec sublayer in spec.Blocks.SelectMany(block => block.Sublayers))
+            {
                 Step(streams, sublayer);
+                source.ReleasePages();
+            }
+
             source.FinalNorm(spec, runner, streams.Dense);
             source.FinalNorm(spec, runner, streams.Coded);
             return streams;

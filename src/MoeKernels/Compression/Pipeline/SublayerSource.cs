@@ -16,6 +16,10 @@ internal sealed class SublayerSource(ModelFolder folder, ModelDescription descri
     /// <summary>Its folder.</summary>
     public ModelFolder Folder => folder;
 
+    /// <summary>Gives back the memory of all weights that were read: a run holds one layer at a time, though the files
+    /// stay mapped.</summary>
+    public void ReleasePages() => folder.Checkpoint.ReleasePages();
+
     /// <summary>Builds a norm and its layer.</summary>
     /// <param name="spec">Which.</param>
     /// <param name="replaced">Matrices in place of the folder's, by stack name; null for none.</param>
