@@ -5,15 +5,13 @@ using MoeKernels.Cpu;
 using MoeKernels.Formats;
 using MoeKernels.Generation.Evaluation;
 using MoeKernels.Models.Families;
+using MoeKernels.Planning;
 
 namespace MoeKernels;
 
 /// <summary>Writes compressed copies of models.</summary>
 public static partial class Compressor
 {
-    /// <summary>Windows the result is evaluated on.</summary>
-    private const int EvaluatedWindows = 64;
-
     /// <summary>Sizes that <see cref="CompressOptions.MaxKl"/> tries at most: each is coded and measured.</summary>
     private const int MaxTrials = 5;
 
@@ -82,23 +80,30 @@ public static partial class Compressor
         string model, string output, CompressOptions options, IProgress<CompressProgress>? progress,
         CancellationToken cancellation)
     {
+        long start = Stopwatch.GetTimestamp();
         using var folder = QmoeFolder.OpenModel(model);
         var description = FamilyRegistry.Describe(folder.Config);
-        if (options.MaxKl is not null && description.Encoder is not null)
-            throw new MoeUnsupportedException("compressing an encoder-decoder to a divergence", model);
+        RefuseDivergence(model, description, options);
         int[] ids = Encode(model, folder, options.Texts);
         using var partial = PartialFolder.Open(output);
         using var pool = new WorkerPool(options.Threads);
         var run = new CompressionRun(
             folder, description, ids, partial, pool, options, value => progress?.Report(value), cancellation);
+        CompressPlan? plan = run.IsFresh
+            ? CompressPlanner.Plan(folder, description, ids, pool, options, cancellation)
+            : null;
         EvaluationResult? result = options.MaxKl is { } most
             ? await SearchAsync(run, model, partial.Path, most, options, cancellation).ConfigureAwait(false)
             : await WriteAsync(run, model, partial.Path, options.Bits, options, cancellation).ConfigureAwait(false);
-        IReadOnlyList<ComparisonPoint> comparisons = options.Compare
-            ? await CompareAsync(
+        IReadOnlyList<ComparisonPoint> comparisons = [];
+        if (options.Compare)
+        {
+            using IDisposable time = run.Times.Measure(Stopwatches.Comparison);
+            comparisons = await CompareAsync(
                 folder, description, ids, partial.Path, pool, options, value => progress?.Report(value), cancellation)
-                .ConfigureAwait(false)
-            : [];
+                .ConfigureAwait(false);
+        }
+
         string[] files = [.. Directory.GetFiles(partial.Path).Select(Path.GetFileName).OfType<string>()
             .Where(PartialFolder.IsModelFile)];
         Manifest.Write(partial.Path, files, options.Method.ToString(), cancellation);
@@ -111,8 +116,10 @@ public static partial class Compressor
             Comparisons = comparisons,
             SourceResidentBytes = MoeModel.Plan(model).TotalBytes,
             ResidentBytes = MoeModel.Plan(partial.Path).TotalBytes,
-            PeakBytes = Process.GetCurrentProcess().PeakWorkingSet64,
+            PeakBytes = ProcessMemory.PeakResidentBytes(),
             Threads = pool.Threads,
+            Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds - (plan?.TrialSeconds ?? 0),
+            Plan = plan,
         }.Build();
         report.Write(partial.Path);
         partial.Complete();
@@ -188,9 +195,9 @@ public static partial class Compressor
             return null;
         var evaluation = new EvaluationOptions
         {
-            Window = run.Measured.Length, MaxWindows = EvaluatedWindows, WindowsPerCall = 1,
+            Window = run.Text.Measured.Length, MaxWindows = RunText.EvaluatedWindows, WindowsPerCall = 1,
         };
-        return coded.Evaluate(run.EvaluationIds, evaluation, dense, null, cancellation);
+        return coded.Evaluate(run.Text.Evaluated, evaluation, dense, null, cancellation);
     }
 
     private static int[] Encode(string model, ModelFolder folder, IReadOnlyList<string> texts)

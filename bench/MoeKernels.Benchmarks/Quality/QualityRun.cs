@@ -83,7 +83,7 @@ internal sealed class QualityRun : IDisposable
             string.Empty,
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"Calibration: {_run.Windows.Count} windows of {_run.Windows.Length} tokens, allocation "
+                $"Calibration: {_run.Text.Calibrated.Count} windows of {_run.Text.Calibrated.Length} tokens, allocation "
                     + $"{_options.Allocation}. Loss above dense ({_denseValidation:F4} validation, {_denseTest:F4} "
                     + $"test) in nats per token over all windows of the books; KL on 96 windows; bits per "
                     + $"expert weight, all "

@@ -1,10 +1,12 @@
 using System.CommandLine;
 using MoeKernels.Cli.Output;
+using MoeKernels.Compression;
 using MoeKernels.Planning;
 
 namespace MoeKernels.Cli.Commands;
 
-/// <summary><c>moe plan [model]</c>: memory a model takes, before loading it.</summary>
+/// <summary><c>moe plan [model]</c>: memory a model takes before loading it, or with <c>--compress</c> time and memory of
+/// compressing it.</summary>
 internal static class PlanCommand
 {
     private const string Schema = "moe.plan/1";
@@ -18,9 +20,31 @@ internal static class PlanCommand
         {
             Description = "Memory of a machine that is not this one, for example 8GiB",
         };
-        var command = new Command("plan", "Predict memory before loading") { model, context, sessions, memory };
-        command.SetWork((parsed, terminal, cancellation) =>
+        var compress = new Option<bool>("--compress")
         {
+            Description = "Predict what compress takes with the same options; tries the machine out for some seconds",
+        };
+        var command = new Command("plan", "Predict memory before loading, or what compress takes")
+        {
+            model, context, sessions, memory, compress,
+        };
+        var arguments = new CompressArguments();
+        arguments.AddTo(command);
+        command.Validators.Add(result => Check(
+            result.GetValue(compress),
+            result.GetResult(context) is { Implicit: false } || result.GetResult(sessions) is { Implicit: false },
+            arguments.FirstGiven(result), result.AddError));
+        command.SetWork(async (parsed, terminal, cancellation) =>
+        {
+            if (parsed.GetValue(compress))
+            {
+                CompressPlan coming = await Compressor.PlanAsync(
+                    parsed.GetValue(model)!, await arguments.ReadAsync(parsed, cancellation), cancellation);
+                coming = coming with { Hardware = Machine(parsed.GetValue(memory)) ?? coming.Hardware };
+                CompressPlanOutput.Write(terminal, coming);
+                return coming.Fits ? ExitCodes.Done : ExitCodes.DoesNotFit;
+            }
+
             var options = new MoeLoadOptions { ContextLength = parsed.GetValue(context) };
             var plan = MoeModel.Plan(
                 parsed.GetValue(model)!, options, Machine(parsed.GetValue(memory)), parsed.GetValue(sessions) ?? 1);
@@ -33,9 +57,18 @@ internal static class PlanCommand
                 WriteText(terminal, plan);
             }
 
-            return Task.FromResult(plan.Fits ? ExitCodes.Done : ExitCodes.DoesNotFit);
+            return plan.Fits ? ExitCodes.Done : ExitCodes.DoesNotFit;
         });
         return command;
+    }
+
+    /// <summary>Options of one kind of plan say nothing about the other.</summary>
+    private static void Check(bool compress, bool running, string? compressing, Action<string> addError)
+    {
+        if (compress && running)
+            addError("--ctx and --batch are about running a model; leave them out with --compress.");
+        if (!compress && compressing is not null)
+            addError($"{compressing} is about compressing; give --compress too.");
     }
 
     private static HardwareInfo? Machine(string? memory)

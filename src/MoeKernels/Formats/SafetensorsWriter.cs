@@ -124,7 +124,7 @@ public sealed class SafetensorsWriter
             WriteAll(temporary, header, entries, cancellationToken);
             File.Move(temporary, path, overwrite: true);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        catch (Exception e) when (FileFailure.Is(e) || e is NotSupportedException)
         {
             throw new MoeException($"{path}: cannot be written: {e.Message}", e);
         }

@@ -26,18 +26,33 @@ internal static class MoeCommand
         return await FinishAsync(process);
     }
 
-    private static Process Start(string[] arguments)
+    /// <summary>Runs a command that can write no file beyond a size.</summary>
+    public static async Task<CommandResult> RunLimitedAsync(int kibibytes, string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet")
+        string[] words = ["-c", $"trap '' XFSZ; ulimit -f {kibibytes}; exec dotnet \"$@\"", "bash", Command];
+
+        // The runtime's own two mappings of its code are a file beyond any limit.
+        using var process = Start("bash", [.. words, .. arguments], ("DOTNET_EnableWriteXorExecute", "0"));
+        process.StandardInput.Close();
+        return await FinishAsync(process);
+    }
+
+    /// <summary>Starts a command and leaves it to the caller.</summary>
+    public static Process Start(string[] arguments) => Start("dotnet", [Command, .. arguments]);
+
+    private static string Command => Path.Combine(AppContext.BaseDirectory, "moe.dll");
+
+    private static Process Start(string program, string[] arguments, params (string Name, string Value)[] environment)
+    {
+        var start = new ProcessStartInfo(program, arguments)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "moe.dll"));
-        foreach (string argument in arguments)
+        foreach ((string name, string value) in environment)
         {
-            start.ArgumentList.Add(argument);
+            start.Environment[name] = value;
         }
 
         return Process.Start(start)!;

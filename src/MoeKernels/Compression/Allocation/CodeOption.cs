@@ -12,6 +12,10 @@ internal readonly record struct CodeOption(int Dimension, int Stages)
         new(8, 2), new(7, 2), new(6, 2), new(8, 3), new(5, 2), new(7, 3), new(6, 3),
     ];
 
+    /// <summary>The option with most bits that are no more than some.</summary>
+    public static CodeOption Nearest(double bits) =>
+        All.LastOrDefault(option => option.CodeBits <= bits, All[0]);
+
     /// <summary>Bits per weight of the codes alone.</summary>
     public double CodeBits => 8.0 * Stages / Dimension;
 

@@ -7,7 +7,7 @@ internal sealed unsafe class NetworkProbe : IDisposable
 {
     /// <summary>Vectors of the first clustering: for codes that are measured, and for errors that are only compared
     /// with each other.</summary>
-    private const int AllVectors = 1 << 15, ErrorVectors = 1 << 13;
+    public const int AllVectors = 1 << 15, ErrorVectors = 1 << 13;
 
     private readonly ExpertMatrices _dense;
     private readonly ParallelOptions _parallelism;

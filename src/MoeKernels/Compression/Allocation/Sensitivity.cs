@@ -15,13 +15,13 @@ internal sealed class Sensitivity(
     SublayerSource source, WindowRunner runner, DivergenceMeter meter, int threads, CancellationToken cancellation)
 {
     /// <summary>Experts whose error stands for that of all.</summary>
-    private const int ErrorExperts = 8;
+    public const int ErrorExperts = 8;
 
     /// <summary>Option that <see cref="AllocationMode.Fast"/> measures.</summary>
-    private static readonly int Probe = IndexOf(new CodeOption(10, 1));
+    public static readonly int Probe = IndexOf(new CodeOption(10, 1));
 
     /// <summary>Options whose error is measured; between them its logarithm follows the bits.</summary>
-    private static readonly int[] Knots =
+    public static readonly IReadOnlyList<int> Knots =
         [IndexOf(new(16, 1)), Probe, IndexOf(new(6, 1)), IndexOf(new(8, 2)), IndexOf(new(6, 3))];
 
     /// <summary>Whether every option is measured rather than one.</summary>
@@ -78,7 +78,7 @@ internal sealed class Sensitivity(
         Cell[] cells = [.. StackWalk.Cells(moe, block)];
         double[][] errors = Full
             ? []
-            : probe.Errors(cells, Array.ConvertAll(Knots, knot => CodeOption.All[knot]), ErrorExperts);
+            : probe.Errors(cells, [.. Knots.Select(knot => CodeOption.All[knot])], ErrorExperts);
         double[][] losses = Array.ConvertAll(cells, _ => new double[CodeOption.All.Count]);
         int[] options = Full ? [.. Enumerable.Range(0, CodeOption.All.Count)] : [Probe];
         foreach (int option in options)
@@ -98,7 +98,7 @@ internal sealed class Sensitivity(
     private static double[] Scaled(double measured, double[] relativeErrors)
     {
         double[] errors = Array.ConvertAll(relativeErrors, error => Math.Log(Math.Max(error, 1e-12)));
-        double probed = errors[Array.IndexOf(Knots, Probe)];
+        double probed = errors[Knots.ToList().IndexOf(Probe)];
         return [.. CodeOption.All.Select(
             option => measured * Math.Exp(Interpolate(option.CodeBits, errors) - probed))];
     }
@@ -106,7 +106,7 @@ internal sealed class Sensitivity(
     private static double Interpolate(double bits, double[] errors)
     {
         int right = 1;
-        while (right < Knots.Length - 1 && CodeOption.All[Knots[right]].CodeBits < bits)
+        while (right < Knots.Count - 1 && CodeOption.All[Knots[right]].CodeBits < bits)
             right++;
         double from = CodeOption.All[Knots[right - 1]].CodeBits, to = CodeOption.All[Knots[right]].CodeBits;
         double share = (bits - from) / (to - from);

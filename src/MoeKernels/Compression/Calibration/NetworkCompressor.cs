@@ -130,9 +130,15 @@ internal sealed unsafe class NetworkCompressor(
         int[] seen = [.. Enumerable.Range(0, experts).Where(e => !network.Tokens.Of(e).IsEmpty)];
         if (seen.Length == 0)
             seen = [.. Enumerable.Range(0, experts)];
-        int count = (int)Math.Clamp(SampleBytes / bytes, 1, Math.Min(MaxSamples, seen.Length));
+        int count = SampleCount(seen.Length, bytes);
         return [.. Enumerable.Range(0, count).Select(i => seen[(int)((long)i * seen.Length / count)])];
     }
+
+    /// <summary>How many of some experts a codebook is trained on.</summary>
+    /// <param name="experts">Experts that have tokens.</param>
+    /// <param name="bytes">Memory that one takes.</param>
+    public static int SampleCount(int experts, long bytes) =>
+        (int)Math.Clamp(SampleBytes / bytes, 1, Math.Min(MaxSamples, experts));
 
     private void ForEach(int[] experts, Action<ExpertProblems, int, int> action) => Concurrent.For(
         experts.Length, Parallelism, () => new ExpertProblems(network),

@@ -11,7 +11,7 @@ namespace MoeKernels.Compression;
 internal sealed unsafe class WindowRunner : IDisposable
 {
     /// <summary>Tokens of a call: enough to keep the kernels busy, few enough for the caches.</summary>
-    private const int CallTokens = 2048;
+    public const int CallTokens = 2048;
 
     private readonly Workspace _workspace;
     private readonly ForwardContext _context;

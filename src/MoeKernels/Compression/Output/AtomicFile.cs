@@ -1,3 +1,5 @@
+using MoeKernels.Formats;
+
 namespace MoeKernels.Compression;
 
 /// <summary>Files that appear whole or not at all.</summary>
@@ -18,7 +20,7 @@ internal static class AtomicFile
 
             File.Move(temporary, path, overwrite: true);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (FileFailure.Is(e))
         {
             File.Delete(temporary);
             throw new MoeException($"{path}: cannot be written: {e.Message}", e);

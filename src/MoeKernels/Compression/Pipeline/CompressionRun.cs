@@ -6,7 +6,6 @@ using MoeKernels.Cpu;
 using MoeKernels.Formats;
 using MoeKernels.Models.Description;
 using MoeKernels.Models.Execution;
-using MoeKernels.Packed;
 
 namespace MoeKernels.Compression;
 
@@ -17,16 +16,12 @@ internal sealed class CompressionRun
     /// <summary>Version of everything that decides what is written; part of the key of a state.</summary>
     private const int Version = 2;
 
-    /// <summary>Tokens that cells are measured on.</summary>
-    private const int FewestMeasured = 2048, MostMeasured = 6144;
-
     private readonly ModelFolder _folder;
     private readonly ModelDescription _model;
     private readonly CompressOptions _options;
     private readonly PartialFolder _partial;
     private readonly WorkerPool _pool;
     private readonly SublayerSource _source;
-    private readonly CalibrationWindows _windows;
     private readonly Action<CompressProgress>? _progress;
     private readonly CancellationToken _cancellation;
     private readonly int _total;
@@ -51,31 +46,26 @@ internal sealed class CompressionRun
         (_folder, _model, _options, _partial, _pool) = (folder, model, options, partial, pool);
         (_progress, _cancellation) = (progress, cancellation);
         Cells = [.. StackWalk.Cells(model)];
-        Check();
+        SourceChecks.Check(folder, Cells, options);
         _source = new SublayerSource(folder, model);
-        int window = Math.Min(options.Window, model.MaxContext);
-        int held = HeldOut(ids.Length);
-        _windows = CalibrationWindows.Spread(ids.AsSpan(0, ids.Length - held), window, options.Tokens);
-        Measured = CalibrationWindows.Spread(
-            ids.AsSpan(ids.Length - Math.Max(held, window)), window, MeasuredTokens(_windows, Cells.Count));
+        Text = RunText.Divide(ids, model, Cells.Count, options);
         _total = options.DenseBits is null
             ? Stacks.SelectMany(StackWalk.SparseLayers).Count()
             : Stacks.Sum(stack => stack.Blocks.Sum(block => block.Sublayers.Length));
-        EvaluationIds = held > window ? ids[^held..] : ids;
         State = Restore();
     }
 
     /// <summary>The cells of the model, encoder first.</summary>
     public IReadOnlyList<Cell> Cells { get; }
 
-    /// <summary>Windows that are calibrated with.</summary>
-    public CalibrationWindows Windows => _windows;
-
-    /// <summary>Windows that are not calibrated with.</summary>
-    public CalibrationWindows Measured { get; }
+    /// <summary>How the texts are divided.</summary>
+    public RunText Text { get; }
 
     /// <summary>What has been decided.</summary>
     public CompressionState State { get; private set; }
+
+    /// <summary>Whether nothing was taken over from a run that was stopped.</summary>
+    public bool IsFresh => State.Losses.Count + State.Files.Count == 0;
 
     /// <summary>Seconds by stage.</summary>
     public Stopwatches Times { get; } = new();
@@ -90,24 +80,11 @@ internal sealed class CompressionRun
     public long ExpertWeights => Cells.Sum(cell => cell.Weights);
 
     /// <summary>Fewest bits per expert weight that the model's shapes allow.</summary>
-    public double FloorBits => 8.0 * Knapsack.Floor(Cells) / ExpertWeights;
+    public double FloorBits => SourceChecks.FloorBits(Cells);
 
     /// <summary>Losses of all cells.</summary>
     public IReadOnlyList<CellCurve> Curves =>
         [.. Cells.Select(cell => new CellCurve(cell, State.Losses[cell.Stack]))];
-
-    /// <summary>Text to evaluate on: what was held out, or the whole text where that is too little.</summary>
-    public int[] EvaluationIds { get; }
-
-    /// <summary>Tokens at the end of the texts that are kept for measuring.</summary>
-    public static int HeldOut(int tokens) => tokens / 20;
-
-    /// <summary>Tokens to measure cells on. A cell runs them through half of the layers on average, coding runs the
-    /// calibration text through all of them twice: this keeps measuring below half of that.</summary>
-    /// <param name="windows">Windows that are calibrated with.</param>
-    /// <param name="cells">Cells of the model.</param>
-    public static int MeasuredTokens(CalibrationWindows windows, int cells) =>
-        (int)Math.Clamp(2L * windows.Tokens.Length / cells, FewestMeasured, MostMeasured);
 
     /// <summary>Measures the cells, unless that was done.</summary>
     public void MeasureCells()
@@ -198,14 +175,14 @@ internal sealed class CompressionRun
         {
             foreach (StackSpec spec in Stacks)
             {
-                using WindowRunner runner = Runner(_windows, ReferenceEquals(spec, _model.Encoder));
+                using WindowRunner runner = Runner(Text.Calibrated, ReferenceEquals(spec, _model.Encoder));
                 var walk = new StackWalk(_source, spec, runner)
                 {
                     Coder = coder,
                     Embedding = embedding,
                     Sources = encoded is null
                         ? null
-                        : (new(encoded.Dense, _windows.Length), new(encoded.Coded, _windows.Length)),
+                        : (new(encoded.Dense, Text.Calibrated.Length), new(encoded.Coded, Text.Calibrated.Length)),
                 };
                 StreamPair streams = walk.Run();
                 encoded?.Dispose();
@@ -224,6 +201,7 @@ internal sealed class CompressionRun
     public void WriteRest()
     {
         using IDisposable time = Times.Measure(Stopwatches.Writing);
+        Report(Stopwatches.Writing, 0, 1);
         RestWriter.Save(_folder.Checkpoint, _partial[RestWriter.FileName], Replaced, _cancellation);
         RestWriter.SaveIndex(_partial.Path);
         RestWriter.CopyCompanions(_folder.Path, _partial.Path);
@@ -272,33 +250,14 @@ internal sealed class CompressionRun
 
     private StackSpec[] Stacks => [.. new[] { _model.Encoder, _model.Decoder }.OfType<StackSpec>()];
 
-    private void Check()
-    {
-        if (Cells.Count == 0)
-            throw new MoeUnsupportedException("compressing a model without experts", _folder.Path);
-        if (_folder.Checkpoint.Names.Any(IsCodedTensor))
-            throw new MoeUnsupportedException("compressing a model that is compressed already", _folder.Path);
-        if (_options.Method.HasBudget && _options.MaxKl is null && !(_options.Bits >= FloorBits))
-        {
-            throw new MoeBudgetException(string.Create(
-                CultureInfo.InvariantCulture,
-                $"{_options.Bits} bits per expert weight cannot be had: the floor of this model's shapes is "
-                    + $"{Math.Ceiling(FloorBits * 1000) / 1000}"));
-        }
-    }
-
-    private static bool IsCodedTensor(string name) =>
-        new[] { ".codebook", IntegerTensors.RowsSuffix, QmoeTensors.Codes }
-        .Any(suffix => name.EndsWith(suffix, StringComparison.Ordinal));
-
     /// <summary>Losses by measurement, or by the codes' rate alone.</summary>
     private IReadOnlyList<CellCurve> Measure()
     {
         if (_options.Allocation == AllocationMode.Uniform || _model.Encoder is not null)
             return [.. Cells.Select(UniformCurve)];
         using IDisposable time = Times.Measure(Stopwatches.Allocation);
-        using WindowRunner runner = Runner(_windows.Sample(Math.Max(_windows.Count / 2, 1)), false);
-        using WindowRunner measured = Runner(Measured, false);
+        using WindowRunner runner = Runner(Text.Calibrated.Sample(Math.Max(Text.Calibrated.Count / 2, 1)), false);
+        using WindowRunner measured = Runner(Text.Measured, false);
         using var meter = new DivergenceMeter(_source, measured);
         return new Sensitivity(_source, runner, meter, _pool.Threads, _cancellation)
         {
@@ -339,7 +298,7 @@ internal sealed class CompressionRun
         CultureInfo invariant = CultureInfo.InvariantCulture;
         text.Append(invariant, $"{Version} {_options.Bits} {_options.MaxKl} {_options.DenseBits} ");
         text.Append(invariant, $"{_options.Allocation} {_options.Method} {_options.Method.RoundsPlainly} ");
-        text.Append(invariant, $"{_windows.Length} {Path.GetFullPath(_folder.Path)}");
+        text.Append(invariant, $"{Text.Calibrated.Length} {Path.GetFullPath(_folder.Path)}");
         foreach (string file in _folder.Checkpoint.Files)
         {
             FileInfo info = new(file);
@@ -347,8 +306,8 @@ internal sealed class CompressionRun
         }
 
         hash.AppendData(Encoding.UTF8.GetBytes(text.ToString()));
-        hash.AppendData(MemoryMarshal.AsBytes(_windows.Tokens.AsSpan()));
-        hash.AppendData(MemoryMarshal.AsBytes(Measured.Tokens.AsSpan()));
+        hash.AppendData(MemoryMarshal.AsBytes(Text.Calibrated.Tokens.AsSpan()));
+        hash.AppendData(MemoryMarshal.AsBytes(Text.Measured.Tokens.AsSpan()));
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 }

@@ -10,10 +10,9 @@ namespace MoeKernels.Compression;
 internal sealed unsafe class LinearCoder(double bits, int threads, CancellationToken cancellation)
 {
     /// <summary>Below this many rows a matrix is mostly padding and worth little: gates and the like.</summary>
-    private const int FewestRows = 64;
+    public const int FewestRows = 64;
 
-    private readonly CodeOption _option =
-        CodeOption.All.LastOrDefault(option => option.CodeBits <= bits, CodeOption.All[0]);
+    private readonly CodeOption _option = CodeOption.Nearest(bits);
 
     /// <summary>Whether a matrix is worth coding.</summary>
     public static bool Takes(in WeightMatrix w) => w.Rows >= FewestRows && w.Columns >= FewestRows;

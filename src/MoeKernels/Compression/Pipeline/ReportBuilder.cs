@@ -32,6 +32,12 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
 
     public required int Threads { get; init; }
 
+    /// <summary>Seconds of the run, planning not counted.</summary>
+    public required double Seconds { get; init; }
+
+    /// <summary>What was predicted; null for a run that went on.</summary>
+    public required CompressPlan? Plan { get; init; }
+
     /// <summary>The report.</summary>
     public CompressionReport Build() => new()
     {
@@ -49,6 +55,10 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
             QuantizingSeconds = run.Times.Seconds(Stopwatches.Coding),
             AllocationSeconds = run.Times.Seconds(Stopwatches.Allocation),
             EvaluationSeconds = run.Times.Seconds(Stopwatches.Evaluation),
+            ComparisonSeconds = run.Times.Seconds(Stopwatches.Comparison),
+            OtherSeconds = Math.Max(Seconds - run.Times.TotalSeconds, 0) + run.Times.Seconds(Stopwatches.Writing),
+            PlannedSeconds = Plan?.TotalSeconds,
+            PlannedPeakBytes = Plan?.PeakBytes,
             PeakBytes = PeakBytes,
             Threads = Threads,
         },
@@ -75,8 +85,8 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
             yield return Setting("dense-bits", denseBits);
         if (options.Method.HasBudget)
             yield return new ReportSetting("allocation", options.Allocation.ToString().ToLowerInvariant());
-        yield return Setting("calibration tokens", run.Windows.Tokens.Length);
-        yield return Setting("window", run.Windows.Length);
+        yield return Setting("calibration tokens", run.Text.Calibrated.Tokens.Length);
+        yield return Setting("window", run.Text.Calibrated.Length);
     }
 
     private CompressedSizes Sizes()

@@ -6,9 +6,13 @@ namespace MoeKernels.Compression;
 internal sealed class Stopwatches
 {
     /// <summary>Stages.</summary>
-    public const string Allocation = "measuring", Coding = "coding", Writing = "writing", Evaluation = "evaluating";
+    public const string Allocation = "measuring", Coding = "coding", Writing = "writing", Evaluation = "evaluating",
+        Comparison = "comparing";
 
     private readonly Dictionary<string, Stopwatch> _watches = new(StringComparer.Ordinal);
+
+    /// <summary>Seconds of all stages.</summary>
+    public double TotalSeconds => _watches.Values.Sum(watch => watch.Elapsed.TotalSeconds);
 
     /// <summary>Seconds of a stage so far.</summary>
     public double Seconds(string stage) =>

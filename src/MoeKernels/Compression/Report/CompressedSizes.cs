@@ -53,13 +53,20 @@ public sealed record CompressionCost
     /// <summary>Evaluating the result, in seconds.</summary>
     public required double EvaluationSeconds { get; init; }
 
-    /// <summary>Seconds the plan had predicted in all; null without a plan.</summary>
+    /// <summary>Coding and evaluating other methods, in seconds.</summary>
+    public double ComparisonSeconds { get; init; }
+
+    /// <summary>Everything else, in seconds: texts, writing, checksums.</summary>
+    public double OtherSeconds { get; init; }
+
+    /// <summary>Seconds the plan had predicted in all; null where a run went on from a stopped one, which nobody
+    /// planned.</summary>
     public double? PlannedSeconds { get; init; }
 
     /// <summary>Most memory the process had resident.</summary>
     public required long PeakBytes { get; init; }
 
-    /// <summary>Memory the plan had predicted; null without a plan.</summary>
+    /// <summary>Memory the plan had predicted; null likewise.</summary>
     public long? PlannedPeakBytes { get; init; }
 
     /// <summary>Worker threads.</summary>
@@ -67,7 +74,8 @@ public sealed record CompressionCost
 
     /// <summary>All of it, in seconds.</summary>
     public double TotalSeconds =>
-        (CalibrationSeconds ?? 0) + QuantizingSeconds + AllocationSeconds + EvaluationSeconds;
+        (CalibrationSeconds ?? 0) + QuantizingSeconds + AllocationSeconds + EvaluationSeconds + ComparisonSeconds
+        + OtherSeconds;
 }
 
 /// <summary>What the matrices of one kind in one layer got, or a part of them.</summary>

@@ -77,7 +77,7 @@ public sealed record CompressionReport
     /// <summary>Writes the four files, each appearing whole or not at all; the JSON comes last, so that a folder with
     /// a readable report has the pictures too.</summary>
     /// <param name="folder">Existing folder.</param>
-    /// <exception cref="IOException">A file cannot be written.</exception>
+    /// <exception cref="MoeException">A file cannot be written.</exception>
     public void Write(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);

@@ -21,27 +21,8 @@ internal static class ReportFiles
         Write(folder, Json, ReportJson.Write(report));
     }
 
+    private static void Write(string folder, string name, ReadOnlySpan<byte> bytes) =>
+        AtomicFile.Write(Path.Combine(folder, name), bytes);
+
     private static byte[] Utf8(string text) => Encoding.UTF8.GetBytes(text);
-
-    /// <summary>Writes beside the target and renames: a reader sees the old file or the new one.</summary>
-    private static void Write(string folder, string name, byte[] bytes)
-    {
-        string path = Path.Combine(folder, name);
-        string partial = path + ".partial";
-        try
-        {
-            using (var stream = File.Create(partial))
-            {
-                stream.Write(bytes);
-                stream.Flush(flushToDisk: true);
-            }
-
-            File.Move(partial, path, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(partial);
-            throw;
-        }
-    }
 }

@@ -10,6 +10,9 @@ internal static class ReportJson
     /// <summary>Bounds what a wrong file can cost; a cell takes some 200 bytes.</summary>
     private const int MaxBytes = 64 << 20;
 
+    /// <summary>No model is larger, and as many as a file can hold still add up to 64 bits.</summary>
+    private const long MaxInteger = 1L << 44;
+
     private static readonly ReportJsonContext OneLine =
         new(new JsonSerializerOptions(ReportJsonContext.Default.Options) { WriteIndented = false });
 
@@ -37,9 +40,14 @@ internal static class ReportJson
             throw new MoeFormatException(path, null, "a list holds null");
         }
 
+        if (HoldsLargeInteger(root))
+        {
+            throw new MoeFormatException(path, null, $"an integer is beyond ±{MaxInteger}");
+        }
+
         try
         {
-            return root.Deserialize(ReportJsonContext.Default.CompressionReport)!;
+            return WithLists(root.Deserialize(ReportJsonContext.Default.CompressionReport)!);
         }
         catch (JsonException e)
         {
@@ -47,12 +55,29 @@ internal static class ReportJson
         }
     }
 
+    /// <summary>The serializer leaves optional lists that are missing null.</summary>
+    private static CompressionReport WithLists(CompressionReport report) => report with
+    {
+        Quality = report.Quality ?? [],
+        Curve = report.Curve ?? [],
+        Comparisons = report.Comparisons ?? [],
+        Notes = report.Notes ?? [],
+    };
+
     /// <summary>The serializer checks properties against null, but not the elements of lists.</summary>
     private static bool HoldsNullInList(JsonElement element) => element.ValueKind switch
     {
         JsonValueKind.Array => element.EnumerateArray()
             .Any(item => item.ValueKind == JsonValueKind.Null || HoldsNullInList(item)),
         JsonValueKind.Object => element.EnumerateObject().Any(property => HoldsNullInList(property.Value)),
+        _ => false,
+    };
+
+    private static bool HoldsLargeInteger(JsonElement element) => element.ValueKind switch
+    {
+        JsonValueKind.Array => element.EnumerateArray().Any(HoldsLargeInteger),
+        JsonValueKind.Object => element.EnumerateObject().Any(property => HoldsLargeInteger(property.Value)),
+        JsonValueKind.Number => element.TryGetInt64(out long number) && (number > MaxInteger || number < -MaxInteger),
         _ => false,
     };
 }

@@ -213,6 +213,8 @@ internal static class ReportMarkdown
                 MarkdownText.Duration(cost.QuantizingSeconds)],
             ["allocation", MarkdownText.Duration(cost.AllocationSeconds)],
             ["evaluation", MarkdownText.Duration(cost.EvaluationSeconds)],
+            ["other methods", MarkdownText.Duration(cost.ComparisonSeconds)],
+            ["texts, writing, checksums", MarkdownText.Duration(cost.OtherSeconds)],
             ["in all", MarkdownText.Duration(cost.TotalSeconds)],
             ["peak memory", MarkdownText.Bytes(cost.PeakBytes)],
         ];
@@ -221,6 +223,7 @@ internal static class ReportMarkdown
             rows.Insert(rows.Count - 1, ["in all, as planned", MarkdownText.Duration(planned)]);
         }
 
+        rows.RemoveAll(row => row[0] == "other methods" && cost.ComparisonSeconds == 0);
         if (cost.CalibrationSeconds is { } calibration)
         {
             rows.Insert(0, ["calibration", MarkdownText.Duration(calibration)]);

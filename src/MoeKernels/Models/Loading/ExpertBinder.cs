@@ -46,10 +46,11 @@ internal sealed unsafe class ExpertBinder
 
     private WeightMatrix* PerExpert(string name, int rows, int columns)
     {
-        if (_binder.StackOrNull(_spec.Stack(name), _experts, rows, columns) is { } stack)
+        TensorName[] names = [.. Enumerable.Range(0, _experts).Select(e => _spec.Expert(e, name).With(".weight"))];
+        TensorName fused = name == _spec.Down ? _down : _gateUp;
+        if (_binder.StackOrNull(_spec.Stack(name), _experts, rows, columns, names.Append(fused)) is { } stack)
             return _binder.Memory.Keep<WeightMatrix>(stack, name);
 
-        TensorName[] names = [.. Enumerable.Range(0, _experts).Select(e => _spec.Expert(e, name).With(".weight"))];
         WeightMatrix[] views = _binder.Ternary.Has(names[0])
             ? _binder.Ternary.Convert(names, rows, columns)
             : Array.ConvertAll(names, weight => _binder.Matrix(weight, rows, columns));

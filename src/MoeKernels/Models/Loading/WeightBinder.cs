@@ -59,7 +59,7 @@ internal sealed unsafe class WeightBinder
             return Ternary.Convert([name], rows, columns)[0];
 
         string present = Present(name);
-        WeightMatrix matrix = StackOrNull(name, 1, rows, columns) is { } stack
+        WeightMatrix matrix = StackOrNull(name, 1, rows, columns, [name]) is { } stack
             ? stack[0]
             : _checkpoint.Matrix(
                 Bound(present), rows, columns, _quantization.BlockRows, _quantization.BlockColumns);
@@ -72,15 +72,26 @@ internal sealed unsafe class WeightBinder
         || name.Spellings.Any(IsStack);
 
     /// <summary>The coded matrix of each expert, or null where the checkpoint has none of that name.</summary>
-    /// <exception cref="MoeFormatException">A tensor is damaged, or the sizes are others.</exception>
+    /// <param name="name">Name of the stack.</param>
+    /// <param name="experts">E.</param>
+    /// <param name="rows">Rows of each.</param>
+    /// <param name="columns">Columns of each.</param>
+    /// <param name="dense">The same weights as dense tensors: a checkpoint that has both does not say which are
+    /// meant.</param>
+    /// <exception cref="MoeFormatException">A tensor is damaged, the sizes are others, or the weights are there
+    /// twice.</exception>
     /// <exception cref="MoeUnsupportedException">They are of another version.</exception>
-    public WeightMatrix[]? StackOrNull(TensorName name, int experts, int rows, int columns)
+    public WeightMatrix[]? StackOrNull(
+        TensorName name, int experts, int rows, int columns, IEnumerable<TensorName> dense)
     {
         if (_replaced is not null && _replaced.TryGetValue(name.First, out WeightMatrix[]? replaced))
             return replaced;
-        return name.Spellings.FirstOrDefault(IsStack) is { } present
-            ? Stack(present, experts, rows, columns)
-            : null;
+        if (name.Spellings.FirstOrDefault(IsStack) is not { } present)
+            return null;
+        return dense.SelectMany(tensor => tensor.Spellings).FirstOrDefault(_checkpoint.HasMatrix) is { } twice
+            ? throw new MoeFormatException(
+                _checkpoint.Folder, twice, $"is there as a dense tensor and coded as '{present}'; remove one of them")
+            : Stack(present, experts, rows, columns);
     }
 
     /// <summary>One matrix per expert of a fused tensor [experts, rows, columns].</summary>

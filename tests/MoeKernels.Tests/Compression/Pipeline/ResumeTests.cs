@@ -36,6 +36,7 @@ public sealed class ResumeTests : IClassFixture<ResumeTests.Reference>, IDisposa
     [Theory]
     [InlineData("coding", 1)]
     [InlineData("coding", 2)]
+    [InlineData("writing", 0)]
     [InlineData("evaluating", 0)]
     public async Task Cancelled_InAnyStage_GoesOnToTheSameBytes(string stage, int done)
     {

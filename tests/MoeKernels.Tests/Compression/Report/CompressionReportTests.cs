@@ -45,7 +45,7 @@ public class CompressionReportTests
         Directory.CreateDirectory(folder["report.md"]);
         Assert.ThrowsAny<Exception>(() => SampleReport.Create().Write(folder.Path));
         Assert.False(CompressionReport.Exists(folder.Path));
-        Assert.Empty(Directory.GetFiles(folder.Path, "*.partial"));
+        Assert.Empty(Directory.GetFiles(folder.Path, "*.tmp"));
     }
 
     [Fact]
