@@ -198,6 +198,7 @@ CASE(layer_norms) {
     if (test::kThreadSanitizer) return;
     check_layer(3, 64, true, false, 0);
     check_layer(2, 515, false, true, 1);
+    check_layer(2, 513, true, false, 0);
     check_layer(1, 1, true, true, 0);
 }
 
