@@ -1,5 +1,6 @@
 // Every check of the emulator, by a kernel that breaks one rule. What a sanitizer finds (out-of-bounds shared memory,
 // data races) ends the process, so that mutations.tsv proves it instead.
+#include <utility>
 #include <vector>
 
 #include "check.hpp"
@@ -160,9 +161,11 @@ CASE(deadlocks_and_livelocks_end) {
     CHECK_CUDA(launch(deadlock_kernel, one_block(64)));
     CHECK_FAILS("deadlock: no thread can go on");
     cuemu::config.max_idle = 2000;
-    DeviceArray<uint32_t> flag(std::vector<uint32_t>(1, 0));
-    CHECK_CUDA(launch(livelock_kernel, {dim3(3), dim3(32)}, flag.get()));
-    CHECK_FAILS("livelock: every thread only polls");
+    {
+        DeviceArray<uint32_t> flag(std::vector<uint32_t>(1, 0));
+        CHECK_CUDA(launch(livelock_kernel, {dim3(3), dim3(32)}, flag.get()));
+        CHECK_FAILS("livelock: every thread only polls");
+    }
     DeviceArray<int> lock(std::vector<int>(1, 1));
     CHECK_CUDA(launch(lost_lock_kernel, one_block(32), lock.get()));
     CHECK_FAILS("livelock");
@@ -178,25 +181,29 @@ CASE(reports_name_the_place_and_who_waits_where) {
     cudaDeviceReset();
 }
 
+// A failed check resets the device: arrays live no longer than one launch.
 CASE(warp_operations_keep_to_their_mask) {
-    DeviceArray<int> out(32);
-    CHECK_CUDA(launch(shuffle_kernel, one_block(32), out.get(), 0x0000FFFFu, 20, -1));
-    CHECK_FAILS("shuffle reads a lane outside its mask");
-    CHECK_CUDA(launch(shuffle_kernel, one_block(32), out.get(), 0x00000FFFu, 0, -1));
-    CHECK_FAILS("warp operation by a lane outside its mask");
-    CHECK_CUDA(launch(shuffle_kernel, one_block(32), out.get(), 0x0000FFFFu, 0, 5));
-    CHECK_FAILS("ended");
-    CHECK_CUDA(launch(shuffle_kernel, one_block(32), out.get(), kAll, 0, -1));
-    CHECK_FAILS("");  // "has ended", or a deadlock: the upper lanes never come
-    CHECK_CUDA(launch(mixed_collectives_kernel, one_block(32), out.get()));
-    CHECK_FAILS("lanes of a warp meet in different operations");
-    CHECK_CUDA(launch(two_lines_kernel, one_block(32), out.get()));
-    CHECK_FAILS("from different lines");
+    const auto shuffle_fails = [](unsigned mask, int source, int leave, const char* report) {
+        DeviceArray<int> out(32);
+        CHECK_CUDA(launch(shuffle_kernel, one_block(32), out.get(), mask, source, leave));
+        CHECK_FAILS(report);
+    };
+    shuffle_fails(0x0000FFFFu, 20, -1, "shuffle reads a lane outside its mask");
+    shuffle_fails(0x00000FFFu, 0, -1, "warp operation by a lane outside its mask");
+    shuffle_fails(0x0000FFFFu, 0, 5, "ended");
+    // The upper lanes never come: they have ended, or all others wait for them.
+    shuffle_fails(kAll, 0, -1, cuemu::config.order == cuemu::Order::forward ? "deadlock" : "");
+    for (const auto& [kernel, report] :
+         {std::make_pair(mixed_collectives_kernel, "lanes of a warp meet in different operations"),
+          std::make_pair(two_lines_kernel, "from different lines")}) {
+        DeviceArray<int> out(32);
+        CHECK_CUDA(launch(kernel, one_block(32), out.get()));
+        CHECK_FAILS(report);
+    }
 }
 
 CASE(asynchronous_copies_follow_their_rules) {
     const std::vector<int> zeros(64, 0);
-    DeviceArray<int> data(zeros);
     CHECK_CUDA(launch(trap_kernel, one_block(32)));
     CHECK_FAILS("the kernel trapped");
     const char* const cp_async_reports[] = {"asynchronous work that it never waited for", "not aligned to the size",

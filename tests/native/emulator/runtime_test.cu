@@ -12,7 +12,7 @@ using test::DeviceArray;
 namespace {
 
 __global__ void store_kernel(int* target, int value) {
-    if (threadIdx.x == 0) *target = value;
+    if (threadIdx.x == 0 && blockIdx.x == 0) *target = value;
 }
 
 __global__ void append_kernel(int* list, int* count, int value) {
