@@ -55,6 +55,7 @@ const char* land(Worker& w, Block& block, const BulkCopy& copy) {
         copy_tile(copy);
     const char* wrong = mbarrier_complete_bytes(copy.mbarrier, copy.bytes);
     order_release(&block.proxy.passed_on);
+    order_release(&block.launch->finished);
     if (copy.tsan) {
         __tsan_switch_to_fiber(w.tsan, kSwitchWithoutOrder);
         __tsan_destroy_fiber(copy.tsan);

@@ -18,6 +18,7 @@ void note_proxy_read(Block& block, const void* address, size_t bytes) {
     order_acquire(&block.proxy.passed_on);
     note_read(address, bytes);
     order_release(&block.proxy.done);
+    order_release(&block.launch->finished);
     __tsan_switch_to_fiber(reader, kSwitchWithoutOrder);
 }
 

@@ -86,6 +86,34 @@ def build(tree, program, variant, jobs):
     return None if code == 0 else output
 
 
+def room_of(program):
+    """The folder of the program's source."""
+    sources = [p for p in HERE.rglob(f"{program}.c*") if p.suffix in (".cu", ".cpp")]
+    if len(sources) != 1:
+        raise ValueError(f"mutations.tsv: {len(sources)} sources of {program}")
+    return sources[0].parent.name
+
+
+def configure(tree, rooms, variants):
+    """Output on failure, else None. Only the kernels of these rooms are compiled."""
+    command = ["cmake", "-S", ".", "-B", "build", "-DMOEK_CUDA=OFF", "-DMOEK_TEST_ROOMS=" + ";".join(rooms),
+               "-DMOEK_TEST_VARIANTS=" + ";".join(variants)]
+    code, output = run(command, tree)
+    return None if code == 0 else output
+
+
+def unmutated_failure(tree, program, variants, jobs):
+    """What the program says when it fails as it is, or None."""
+    for variant in variants:
+        error = build(tree, program, variant, jobs)
+        if error is None:
+            code, error = run([str(tree / "build/tests/native" / variant / program)], tree, LIMIT_SECONDS)
+            if code == 0:
+                continue
+        return f"{program} fails without a mutation in {variant}:\n{error[-2000:]}"
+    return None
+
+
 def first_line(output):
     """The line that says what was found."""
     marks = ("SUMMARY:", "runtime error:", "_test.c")
@@ -148,21 +176,13 @@ def main():
     with tempfile.TemporaryDirectory(prefix="moek-mutate-") as folder:
         tree = pathlib.Path(folder) / "tree"
         copy_tree(tree)
-        configure = ["cmake", "-S", ".", "-B", "build", "-DMOEK_CUDA=OFF", "-DMOEK_TEST_VARIANTS=" + ";".join(variants)]
-        code, output = run(configure, tree)
-        if code != 0:
-            print(output)
+        programs = sorted({m.program for m in chosen})
+        failure = configure(tree, sorted({room_of(p) for p in programs}), variants)
+        for program in programs:
+            failure = failure or unmutated_failure(tree, program, variants, arguments.jobs)
+        if failure:
+            print(failure)
             return 2
-        for program in sorted({m.program for m in chosen}):
-            for variant in variants:
-                error = build(tree, program, variant, arguments.jobs)
-                if error is None:
-                    binary = tree / "build/tests/native" / variant / program
-                    code, error = run([str(binary)], tree, LIMIT_SECONDS)
-                    if code == 0:
-                        continue
-                print(f"{program} fails without a mutation in {variant}:\n{error[-2000:]}")
-                return 2
         for mutation in chosen:
             variant, said = try_mutation(tree, mutation, variants, arguments.jobs)
             print(f"{mutation.id}: {'caught by ' + variant if variant else 'NOT CAUGHT'}  {said}", flush=True)
