@@ -8,7 +8,7 @@
 namespace moek {
 
 constexpr int kDecodeRows = 8;     // weight rows of a warp, a quad of lanes each
-constexpr int kDecodeSlots = 8;    // most slots that share a reading of the weights
+constexpr int kDecodeSlots = 4;    // most slots that share a reading of the weights
 constexpr int kDecodeStages = 6;   // steps of 128 bytes a row in flight
 constexpr int kDecodePitch = 160;  // bytes of a row in the ring: 128 and what keeps quads off each other's banks
 constexpr int kDecodeWarps = 4;
@@ -144,14 +144,12 @@ MOEK_DEVICE void decode_rows_of(const GroupedCall& call, const GroupedTile& tile
     }
 }
 
-// As many sums as the tile has slots, rounded up to a power of two.
-template <Element kType, typename Wait = NoWait>
+// A single slot, the common case, has a body of its own.
+template <Element kType, typename Wait>
 MOEK_DEVICE void decode_rows(const GroupedCall& call, const GroupedTile& tile, int32_t group, unsigned char* ring,
-                             const Wait& wait = {}) {
+                             const Wait& wait) {
     if (tile.slots == 1) return decode_rows_of<kType, 1>(call, tile, group, ring, wait);
-    if (tile.slots == 2) return decode_rows_of<kType, 2>(call, tile, group, ring, wait);
-    if (tile.slots <= 4) return decode_rows_of<kType, 4>(call, tile, group, ring, wait);
-    decode_rows_of<kType, 8>(call, tile, group, ring, wait);
+    decode_rows_of<kType, kDecodeSlots>(call, tile, group, ring, wait);
 }
 
 // Row groups of a product.

@@ -13,17 +13,17 @@ constexpr int kBlocksPerMultiprocessor = 3;  // resident by registers and shared
 constexpr int kCombineColumns = 128;         // of a warp's item
 
 struct LayerCall {
-    GroupedCall in, out;
+    GroupedCall product[2];  // gate and up, down
     CombineRows combine;
-    uint32_t* in_done = nullptr;   // [max_slots], at a tile's first slot: row groups of gate and up that are stored
-    uint32_t* out_done = nullptr;  // [max_slots], the same of down
+    uint32_t* done[2] = {};  // [max_slots] each, at a tile's first slot: row groups of the product that are stored
 };
 
-// Returns when `count` groups were counted; what they stored is visible to the warp then.
+// Returns when `count` groups were counted, at once for 0; what they stored is visible to the warp then.
 struct WaitForGroups {
     const uint32_t* counter;
     uint32_t count;
     MOEK_DEVICE void operator()() const {
+        if (count == 0) return;
         if (threadIdx.x % 32 == 0) {
             while (ld_acquire(counter) < count) {
             }
@@ -37,9 +37,11 @@ MOEK_DEVICE void count_group(uint32_t* counter) {
     if (threadIdx.x % 32 == 0) add_release(counter, 1);
 }
 
-// The walk of a product's list by all warps of the grid; `wait_of` makes the wait for a tile's inputs.
-template <Element kType, typename WaitOf>
-MOEK_DEVICE void product_phase(const GroupedCall& call, uint32_t* done, unsigned char* ring, const WaitOf& wait_of) {
+// The walk of a product's list by all warps of the grid. Down waits for the tile's groups of gate and up.
+template <Element kType>
+MOEK_DEVICE void product_phase(const LayerCall& layer, int phase, unsigned char* ring) {
+    const GroupedCall& call = layer.product[phase];
+    const uint32_t needed = phase == 0 ? 0 : static_cast<uint32_t>(decode_groups(layer.product[0]));
     const int32_t groups = decode_groups(call);
     const int64_t items = static_cast<int64_t>(call.groups.max_slots) * groups;
     const int64_t step = static_cast<int64_t>(gridDim.x) * kDecodeWarps;
@@ -47,8 +49,9 @@ MOEK_DEVICE void product_phase(const GroupedCall& call, uint32_t* done, unsigned
          item += step) {
         GroupedTile tile;
         if (!tile_at_slot<kDecodeSlots>(call.groups, item / groups, tile)) continue;
-        decode_rows<kType>(call, tile, static_cast<int32_t>(item % groups), ring, wait_of(tile));
-        count_group(done + tile.first_slot);
+        const WaitForGroups wait{layer.done[0] + tile.first_slot, needed};
+        decode_rows<kType>(call, tile, static_cast<int32_t>(item % groups), ring, wait);
+        count_group(layer.done[phase] + tile.first_slot);
     }
 }
 
@@ -63,14 +66,14 @@ MOEK_DEVICE void combine_phase(const LayerCall& call) {
     const int32_t parts = (combine.width + kCombineColumns - 1) / kCombineColumns;
     const int64_t items = static_cast<int64_t>(combine.plan.tokens) * parts;
     const int64_t step = static_cast<int64_t>(gridDim.x) * kDecodeWarps;
-    const uint32_t groups = static_cast<uint32_t>(decode_groups(call.out));
+    const uint32_t groups = static_cast<uint32_t>(decode_groups(call.product[1]));
     for (int64_t item = static_cast<int64_t>(blockIdx.x) * kDecodeWarps + threadIdx.x / 32; item < items;
          item += step) {
         const int64_t token = item / parts;
         for (int32_t j = 0; j < combine.plan.top_k; ++j) {
             const int64_t slot = combine.plan.slot_of[token * combine.plan.top_k + j];
             if (slot < 0) continue;
-            const WaitForGroups wait{call.out_done + tile_start(call.out.groups, slot), groups};
+            const WaitForGroups wait{call.done[1] + tile_start(call.product[1].groups, slot), groups};
             wait();
         }
         const int32_t first =
@@ -84,17 +87,14 @@ MOEK_DEVICE void combine_phase(const LayerCall& call) {
 // Grid    at most what is resident at once: cooperative.
 // Block   4 warps, each for itself.
 // Needs   as grouped_decode_kernel for both products; counters of 0.
-// Moves   the weights of the experts that have slots, once per 8 slots; inputs and sums besides (derived).
+// Moves   the weights of the experts that have slots, once per 4 slots; inputs and sums besides (derived).
 template <Element kType>
 __global__ void __launch_bounds__(32 * kDecodeWarps, kBlocksPerMultiprocessor)
     decode_layer_kernel(const __grid_constant__ LayerCall call) {
     MOEK_DYNAMIC_SHARED(unsigned char, rings);
     unsigned char* ring = rings + threadIdx.x / 32 * kDecodeRing;
-    const uint32_t in_groups = static_cast<uint32_t>(decode_groups(call.in));
-    product_phase<kType>(call.in, call.in_done, ring, [](const GroupedTile&) { return NoWait{}; });
-    product_phase<kType>(call.out, call.out_done, ring, [&](const GroupedTile& tile) {
-        return WaitForGroups{call.in_done + tile.first_slot, in_groups};
-    });
+#pragma unroll 1
+    for (int phase = 0; phase < 2; ++phase) product_phase<kType>(call, phase, ring);
     combine_phase(call);
 }
 
@@ -127,11 +127,11 @@ cudaError_t launch_decode_layer(const DecodeLayer& layer, const DenseExperts& ex
     if (!decode_layer_takes(layer, experts)) return cudaErrorNotSupported;
     if (workspace.bytes < decode_layer_workspace(slots)) return cudaErrorInvalidValue;
     LayerCall call;
-    call.in = grouped_in(layer.in, experts);
-    call.out = grouped_out(layer.out, experts);
+    call.product[0] = grouped_in(layer.in, experts);
+    call.product[1] = grouped_out(layer.out, experts);
     call.combine = layer.combine;
-    call.in_done = static_cast<uint32_t*>(workspace.pointer);
-    call.out_done = call.in_done + slots;
+    call.done[0] = static_cast<uint32_t*>(workspace.pointer);
+    call.done[1] = call.done[0] + slots;
     if (slots > 0) {
         const size_t bytes = decode_layer_workspace(slots);
         const cudaError_t error = cudaMemsetAsync(workspace.pointer, 0, bytes, device.stream);

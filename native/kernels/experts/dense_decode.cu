@@ -1,4 +1,4 @@
-// Grouped products in fp32 for few slots per expert: one launch, weights read once per eight slots of an expert.
+// Grouped products in fp32 for few slots per expert: one launch, weights read once per four slots of an expert.
 //
 // The bits are those of dense_simt.cu: a quad of lanes owns a weight row and its 16 partial sums.
 #include "kernels/experts/decode.cuh"
@@ -10,7 +10,7 @@ namespace {
 // Grid    any; warps walk over (slot, group of eight weight rows). A slot that does not begin a tile costs a search.
 // Block   4 warps, each for itself: no barrier of the block.
 // Needs   rows of weights whose bytes are a multiple of 16, scale blocks of a multiple of 4 columns.
-// Moves   the weights of the experts that have slots, once per 8 slots, 16 bytes a load (derived).
+// Moves   the weights of the experts that have slots, once per 4 slots, 16 bytes a load (derived).
 template <Element kType>
 __global__ void __launch_bounds__(32 * kDecodeWarps, 3)
     grouped_decode_kernel(const __grid_constant__ GroupedCall call) {
@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(32 * kDecodeWarps, 3)
          item += static_cast<int64_t>(gridDim.x) * kDecodeWarps) {
         GroupedTile tile;
         if (!tile_at_slot<kDecodeSlots>(call.groups, item / groups, tile)) continue;
-        decode_rows<kType>(call, tile, static_cast<int32_t>(item % groups), rings + warp * kDecodeRing);
+        decode_rows<kType>(call, tile, static_cast<int32_t>(item % groups), rings + warp * kDecodeRing, NoWait{});
     }
 }
 
