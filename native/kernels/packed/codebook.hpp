@@ -29,10 +29,11 @@ struct CodebookExperts {
 // host memory.
 bool codebook_numbers_valid(const CodebookStack& host);
 
-// Products of fp32 rows round inputs to 16 bits, with one step per chunk of 64 codes, and look exact integers up:
-// within 1e-4 of the row's rms, whatever the number of slots. bfloat16 rows take the same way while a call has fewer
-// than 16 slots per expert (max_slots / experts), and tensor cores from there on: bits depend on that number, and never
-// on other slots, the grid or the workspace.
+// Products of fp32 rows round inputs to 16 bits, with one step per chunk of 64 codes, and look exact integers up,
+// whatever the number of slots: within 1e-4 of a result's rms where a chunk's largest input is at most 11 times its rms
+// (max / 32767 / sqrt 12, derived). bfloat16 rows take the same way while a call has fewer than 16 slots per expert
+// (max_slots / experts), and tensor cores from there on: bits depend on that number, and never on other slots, the grid
+// or the workspace.
 //
 // Workspace bytes of a stack for up to max_slots slots; gate and up take the sum of theirs. Less is allowed as long as
 // one slot fits: slots then take turns.
