@@ -9,8 +9,8 @@ namespace {
 
 // What every device since 8.0 lets a block have (sm_86 and sm_89: 99 KiB).
 constexpr size_t kMostShared = 99 << 10;
-// Blocks for a multiprocessor, a few times what fits at once; they walk on from there.
-constexpr int64_t kBlocksPerMultiprocessor = 16;
+// Blocks for a multiprocessor, as many as it ever holds; they walk on from there.
+constexpr int64_t kBlocksPerMultiprocessor = 8;
 
 GemmStack view_of(const CodebookStack& stack) {
     GemmStack view;

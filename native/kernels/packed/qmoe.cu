@@ -9,8 +9,8 @@ namespace {
 constexpr int kSlotsPerRun = 4;
 // What every device since 8.0 lets a block have (sm_86 and sm_89: 99 KiB).
 constexpr int64_t kMostShared = 96 << 10;
-// Blocks for a multiprocessor, a few times what fits at once; they walk on from there.
-constexpr int64_t kBlocksPerMultiprocessor = 16;
+// Blocks for a multiprocessor, as many as it ever holds; they walk on from there.
+constexpr int64_t kBlocksPerMultiprocessor = 8;
 
 template <int kSlots, bool kShared>
 cudaError_t launch_as(const QmoeCall& call, const Launch& launch) {
