@@ -3,6 +3,7 @@
 
 #include "abi/stack.hpp"
 #include "kernels/call.hpp"
+#include "kernels/experts/decode_layer.hpp"
 #include "moek/experts.h"
 
 // Opaque to callers, so it lives in the global namespace under its C name.
@@ -31,6 +32,10 @@ namespace moek {
 
 // Scratch memory of the two halves for up to `slots` slots; they run one after the other and share it.
 uint64_t experts_workspace(const moek_experts& experts, int64_t slots);
+
+// Queues the steps from dispatched slots to combined tokens, in one kernel where there is one for it. The caller fills
+// everything but biases and activation.
+void run_experts(const moek_experts& experts, DecodeLayer steps, const Workspace& workspace, const Launch& launch);
 
 // Queues one half. The caller fills everything but biases and activation.
 void run_experts_in(const moek_experts& experts, ExpertsIn call, const Workspace& workspace, const Launch& launch);

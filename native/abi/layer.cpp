@@ -277,7 +277,8 @@ void run_routed(const moek_layer& layer, const moek_forward_args& args, const in
     copy_out(args.counts_out, scratch.plan.expert_counts, layer.routed->experts * sizeof(int32_t), launch,
              "copying the counts");
 
-    ExpertsIn in;
+    DecodeLayer steps;
+    ExpertsIn& in = steps.in;
     in.groups.offsets = scratch.plan.expert_offsets;
     in.groups.experts = layer.routed->experts;
     in.groups.max_slots = scratch.plan.tokens * scratch.plan.top_k;
@@ -287,16 +288,13 @@ void run_routed(const moek_layer& layer, const moek_forward_args& args, const in
     in.x = args.hidden;
     in.io = static_cast<Element>(args.io_dtype);
     in.a = scratch.a;
-    run_experts_in(*layer.routed, in, scratch.products, launch);
-
-    ExpertsOut out;
+    ExpertsOut& out = steps.out;
     out.groups = in.groups;
     out.a = scratch.a;
     out.io = in.io;
     out.y = scratch.yp;
-    run_experts_out(*layer.routed, out, scratch.products, launch);
 
-    CombineRows combine;
+    CombineRows& combine = steps.combine;
     combine.plan = scratch.plan;
     combine.yp = scratch.yp;
     combine.weights = to_input ? nullptr : weights;
@@ -307,7 +305,7 @@ void run_routed(const moek_layer& layer, const moek_forward_args& args, const in
     combine.y = args.output;
     combine.io = in.io;
     combine.width = layer.routed->hidden;
-    check(launch_combine(combine, launch), "combine");
+    run_experts(*layer.routed, steps, scratch.products, launch);
 }
 
 }  // namespace

@@ -2,6 +2,19 @@ using MoeKernels.Interop;
 
 namespace MoeKernels.Cuda;
 
+/// <summary>What a <see cref="DenseSource"/> may leave as it is.</summary>
+internal enum DenseForm
+{
+    /// <summary>Every type that has a device kernel.</summary>
+    Stored,
+
+    /// <summary>Types without scales.</summary>
+    Unscaled,
+
+    /// <summary>Nothing: all becomes fp32.</summary>
+    Single,
+}
+
 /// <summary>Matrices of one element per weight as the native library takes them: contiguous, in one piece of host
 /// memory, scales likewise. It lives while a stack is being placed.</summary>
 /// <remarks>What has no device kernel (grouped integers, fp8 whose scale blocks do not meet the cuts between the
@@ -17,15 +30,16 @@ internal sealed unsafe class DenseSource : IDisposable
     /// <param name="parts">Matrices of one width, for example gate and up of each expert in turn.</param>
     /// <param name="partRows">Rows of the matrices that the parts make up: fp8 scale blocks begin anew there.</param>
     /// <param name="what">What they are, for errors.</param>
-    /// <param name="plain">Whether matrices with scales are widened too.</param>
+    /// <param name="form">What may stay as it is.</param>
     /// <exception cref="MoeOutOfMemoryException">The host has no room for the copy.</exception>
-    public DenseSource(ReadOnlySpan<WeightMatrix> parts, int partRows, string what, bool plain = false)
+    public DenseSource(ReadOnlySpan<WeightMatrix> parts, int partRows, string what, DenseForm form = DenseForm.Stored)
     {
         WeightMatrix first = parts[0];
         (BlockRows, BlockColumns) = (128, 128);
         bool scaled = first.Format is not (WeightFormat.F32 or WeightFormat.F16 or WeightFormat.BF16);
-        Widened = (plain && scaled) || !IsUniform(parts) || !HasKernel(parts, partRows);
-        Type = Widened ? moek_dtype.MOEK_F32 : TypeOf(first.Format);
+        bool mayStay = form == DenseForm.Stored || (form == DenseForm.Unscaled && !scaled);
+        Type = mayStay ? TypeFor(parts, partRows) : moek_dtype.MOEK_F32;
+        Widened = Type == moek_dtype.MOEK_F32 && first.Format != WeightFormat.F32;
         long rows = 0;
         foreach (ref readonly WeightMatrix part in parts)
             rows += part.Rows;
@@ -84,6 +98,10 @@ internal sealed unsafe class DenseSource : IDisposable
         _data.Dispose();
         _scales?.Dispose();
     }
+
+    /// <summary>The type that parts keep on a device; fp32 where they have to be widened.</summary>
+    public static moek_dtype TypeFor(ReadOnlySpan<WeightMatrix> parts, int partRows) =>
+        IsUniform(parts) && HasKernel(parts, partRows) ? TypeOf(parts[0].Format) : moek_dtype.MOEK_F32;
 
     private static bool IsUniform(ReadOnlySpan<WeightMatrix> parts)
     {

@@ -11,8 +11,7 @@ internal sealed unsafe class DeviceExperts : IDisposable
     /// <param name="experts">The matrices in host memory.</param>
     /// <param name="what">What they are, for errors.</param>
     /// <exception cref="MoeOutOfMemoryException">The device has no room.</exception>
-    /// <exception cref="MoeUnsupportedException">Gate, up and down are stored in formats that do not go
-    /// together.</exception>
+    /// <exception cref="MoeUnsupportedException">Packed matrices differ in their shapes.</exception>
     public DeviceExperts(CudaDevice device, ExpertMatrices experts, string what)
     {
         (Hidden, Intermediate) = (experts.Hidden, experts.Intermediate);
@@ -118,14 +117,10 @@ internal sealed unsafe class DeviceExperts : IDisposable
                 gateUp[e] = up[e];
         }
 
-        using DenseSource first = new(gateUp, gated ? 2 * up[0].Rows : up[0].Rows, what);
-        using DenseSource second = new(down, down[0].Rows, what);
-        if (first.Type != second.Type || first.BlockRows != second.BlockRows
-            || first.BlockColumns != second.BlockColumns)
-        {
-            throw new MoeUnsupportedException($"experts stored in several formats on a device ({what})");
-        }
-
+        int gateUpRows = gated ? 2 * up[0].Rows : up[0].Rows;
+        DenseForm form = CommonForm(gateUp, gateUpRows, down);
+        using DenseSource first = new(gateUp, gateUpRows, what, form);
+        using DenseSource second = new(down, down[0].Rows, what, form);
         desc.dtype = (int)first.Type;
         (desc.scale_block_rows, desc.scale_block_columns) = (first.BlockRows, first.BlockColumns);
         desc.gate_up = first.Data;
@@ -136,6 +131,14 @@ internal sealed unsafe class DeviceExperts : IDisposable
         desc.down_scale = second.Scales;
         return new ExpertsHandle(device.Context, desc);
     }
+
+    /// <summary>Gate, up and down have one type on a device: as they are stored where that is one, else fp32.</summary>
+    private static DenseForm CommonForm(
+        ReadOnlySpan<WeightMatrix> gateUp, int gateUpRows, ReadOnlySpan<WeightMatrix> down) =>
+        DenseSource.TypeFor(gateUp, gateUpRows) == DenseSource.TypeFor(down, down[0].Rows)
+            && gateUp[0].BlockRows == down[0].BlockRows && gateUp[0].BlockColumns == down[0].BlockColumns
+            ? DenseForm.Stored
+            : DenseForm.Single;
 
     /// <summary>[E, gate rows then up rows]; empty without biases.</summary>
     private static float[] GateUpBias(ExpertMatrices experts)

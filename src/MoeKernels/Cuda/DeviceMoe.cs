@@ -156,7 +156,7 @@ internal sealed unsafe class DeviceMoe : IDisposable
         router.bias = source.RouterBias;
         router.choice_bias = source.ChoiceBias;
         router.expert_scale = source.ExpertScale;
-        using DenseSource weight = new([source.RouterWeight], source.Router.Experts, what, plain: true);
+        using DenseSource weight = new([source.RouterWeight], source.Router.Experts, what, DenseForm.Unscaled);
         router.weight = weight.Data;
         router.weight_dtype = (int)weight.Type;
         moek_layer_desc desc;
@@ -166,7 +166,7 @@ internal sealed unsafe class DeviceMoe : IDisposable
         if (source.SharedGate.Rows == 0)
             return new LayerHandle(device.Context, _routed.Handle, _shared?.Handle, desc);
 
-        using DenseSource gate = new([source.SharedGate], 1, what, plain: true);
+        using DenseSource gate = new([source.SharedGate], 1, what, DenseForm.Unscaled);
         desc.shared_gate = gate.Data;
         desc.shared_gate_dtype = (int)gate.Type;
         desc.shared_gate_bias = source.SharedGateBias;
