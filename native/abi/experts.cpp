@@ -166,9 +166,14 @@ DenseExperts dense_view(const moek_experts& experts) {
 }  // namespace
 
 uint64_t experts_workspace(const moek_experts& experts, int64_t slots) {
-    uint64_t in = stack_workspace(experts.packed() ? experts.up : experts.gate_up, slots);
-    if (experts.packed() && experts.activation.gated) in += stack_workspace(experts.gate, slots);
-    return std::max(in, stack_workspace(experts.down, slots));
+    if (experts.packed()) {
+        // Gate and up run together.
+        uint64_t in = stack_workspace(experts.up, slots);
+        if (experts.activation.gated) in += stack_workspace(experts.gate, slots);
+        return std::max(in, stack_workspace(experts.down, slots));
+    }
+    const uint64_t halves = std::max(stack_workspace(experts.gate_up, slots), stack_workspace(experts.down, slots));
+    return std::max(halves, decode_layer_workspace(slots));
 }
 
 void run_experts_in(const moek_experts& experts, ExpertsIn call, const Workspace& workspace, const Launch& launch) {
@@ -196,6 +201,18 @@ void run_experts_out(const moek_experts& experts, ExpertsOut call, const Workspa
         default:
             return check(launch_dense_out(call, dense_view(experts), workspace, launch), "down");
     }
+}
+
+void run_experts(const moek_experts& experts, DecodeLayer steps, const Workspace& workspace, const Launch& launch) {
+    steps.in.gate_up_bias = experts.gate_up_bias;
+    steps.in.activation = experts.activation;
+    steps.out.down_bias = experts.down_bias;
+    if (!experts.packed() && decode_layer_takes(steps, dense_view(experts))) {
+        return check(launch_decode_layer(steps, dense_view(experts), workspace, launch), "experts of few tokens");
+    }
+    run_experts_in(experts, steps.in, workspace, launch);
+    run_experts_out(experts, steps.out, workspace, launch);
+    check(launch_combine(steps.combine, launch), "combine");
 }
 
 }  // namespace moek
