@@ -41,6 +41,14 @@ public class ReadmeCode
         Console.Error.WriteLine(session.LastStats);
     }
 
+    /// <summary>Compiled only: its model is the reader's own.</summary>
+    internal static async Task DeviceExampleAsync()
+    {
+        var options = new MoeLoadOptions { Device = Device.Cuda(), RequireDevice = true };
+        await using var onDevice = await MoeModel.LoadAsync("path/to/model", options);
+        Console.Error.WriteLine(onDevice.Backend);
+    }
+
     private static float[] Values(int count) =>
         [.. Enumerable.Range(0, count).Select(i => (i * 37 % 101 / 101f) - 0.5f)];
 }

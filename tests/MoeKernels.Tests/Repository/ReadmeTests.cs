@@ -14,7 +14,7 @@ public partial class ReadmeTests
         string compiled = WithoutIndent(File.ReadAllText(
             Path.Combine(RepositoryPaths.Root, "tests", "MoeKernels.Tests", "Repository", "ReadmeCode.cs")));
         string[] blocks = Blocks("csharp");
-        Assert.Equal(2, blocks.Length);
+        Assert.Equal(3, blocks.Length);
         foreach (string block in blocks)
         {
             var usings = Lines(block).Where(line => line.StartsWith("using MoeKernels", StringComparison.Ordinal));
