@@ -5,6 +5,16 @@
 
 #include "check.hpp"
 
+#if !MOEK_EMULATED
+// What a card has no use for.
+namespace cuemu {
+Config config;
+std::string last_report() {
+    return "";
+}
+}  // namespace cuemu
+#endif
+
 namespace moek::test {
 namespace {
 
@@ -41,7 +51,8 @@ constexpr int kMaxPrintedOfCase = 5;
 int printed_of_case = 0;
 
 void run(const Case& test, const Schedule& schedule) {
-    running = std::string(test.name) + (test.every_schedule ? std::string(", ") + schedule.name : "");
+    running = test.name;
+    if (test.every_schedule && MOEK_EMULATED) running += std::string(", ") + schedule.name;
     printed_of_case = 0;
     cuemu::config = {};
     cuemu::config.order = schedule.order;
@@ -86,7 +97,7 @@ int main(int argc, char** argv) {
         ++num_run;
         for (const Schedule& schedule : kSchedules) {
             run(test, schedule);
-            if (!test.every_schedule) break;
+            if (!test.every_schedule || !MOEK_EMULATED) break;
         }
     }
     if (num_run == 0) std::printf("no case%s\n", argc > 1 ? " has that name" : "");

@@ -6,11 +6,14 @@
 
 namespace moek::test {
 
-/// Owns `size` elements on the device. Without values they are the emulator's poison, NaN in every float type.
+/// Owns `size` elements on the device. Without values all bits are set: NaN in every float type.
 template <class T>
 class DeviceArray {
 public:
-    explicit DeviceArray(size_t size) : size_(size) { CHECK_CUDA(cudaMalloc(&data_, size * sizeof(T))); }
+    explicit DeviceArray(size_t size) : size_(size) {
+        CHECK_CUDA(cudaMalloc(&data_, size * sizeof(T)));
+        if (!MOEK_EMULATED) CHECK_CUDA(cudaMemset(data_, 0xFF, size * sizeof(T)));
+    }
     explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
         CHECK_CUDA(cudaMemcpy(data_, values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice));
     }

@@ -49,7 +49,7 @@ HOST_CASE(versions_and_names) {
     CHECK(std::strcmp(moek_status_name(static_cast<moek_status>(1)), "unknown") == 0);
     int32_t count = 0;
     EXPECT_OK(moek_device_count(&count));
-    CHECK_EQ(count, 1);
+    CHECK(count >= 1);
 }
 
 HOST_CASE(context_reports_the_device) {
@@ -57,10 +57,10 @@ HOST_CASE(context_reports_the_device) {
     moek_device_info info{};
     info.struct_size = sizeof info;
     EXPECT_OK(moek_context_info(&info, context));
-    CHECK_EQ(info.emulated, 1);
-    CHECK_EQ(info.capability, 90);
+    CHECK_EQ(info.emulated, MOEK_EMULATED);
+    CHECK(MOEK_EMULATED ? info.capability == 90 : info.capability >= 80);
     CHECK(info.total_bytes >= info.free_bytes && info.free_bytes > 0);
-    CHECK(std::strstr(info.name, "emulated") != nullptr);
+    CHECK((std::strstr(info.name, "emulated") != nullptr) == (MOEK_EMULATED != 0));
     info.struct_size = 8;
     EXPECT_STATUS(moek_context_info(&info, context), MOEK_E_ABI, "struct_size");
     EXPECT_STATUS(moek_context_info(nullptr, context), MOEK_E_ARGUMENT, "info");
@@ -72,8 +72,8 @@ HOST_CASE(context_refuses_what_it_does_not_know) {
     moek_context_desc desc;
     moek_context_desc_init(&desc);
     EXPECT_STATUS(moek_context_create(nullptr, &desc), MOEK_E_ARGUMENT, "context");
-    desc.device = 7;
-    EXPECT_STATUS(moek_context_create(&context, &desc), MOEK_E_NO_DEVICE, "7");
+    desc.device = 777;
+    EXPECT_STATUS(moek_context_create(&context, &desc), MOEK_E_NO_DEVICE, "777");
     CHECK(context == nullptr);
     desc.device = 0;
     desc.flags = 4;
@@ -99,7 +99,7 @@ HOST_CASE(context_refuses_what_it_does_not_know) {
     moek_context_destroy(nullptr);
 }
 
-HOST_CASE(old_devices_are_refused) {
+EMULATED_CASE(old_devices_are_refused) {
     cuemu::config.capability_major = 7;
     cuemu::config.capability_minor = 5;
     moek_context* context = nullptr;
@@ -174,7 +174,7 @@ HOST_CASE(copies_refuse_wrong_memory) {
     EXPECT_OK(moek_free(context, nullptr));
 }
 
-HOST_CASE(running_out_of_memory_is_a_status) {
+EMULATED_CASE(running_out_of_memory_is_a_status) {
     Context context;
     void* device = nullptr;
     cuemu::config.fail_allocation = 1;
