@@ -10,9 +10,14 @@ internal sealed record LayerFile(long[] Tokens, IReadOnlyDictionary<string, doub
 {
     private const string TokensKey = "calibration_tokens";
     private const string ErrorPrefix = "relative_error.";
+    private const string UnfactoredKey = "matrices_without_factor";
 
     /// <summary>A file without experts.</summary>
     public static LayerFile Empty { get; } = new([], new Dictionary<string, double>());
+
+    /// <summary>Matrices that were rounded to the nearest levels because the moments of their inputs had no
+    /// factor.</summary>
+    public long Unfactored { get; init; }
 
     /// <summary>Name of a layer's file.</summary>
     /// <param name="index">Its place among the coded layers.</param>
@@ -23,6 +28,8 @@ internal sealed record LayerFile(long[] Tokens, IReadOnlyDictionary<string, doub
     public void Describe(IDictionary<string, string> metadata)
     {
         metadata[TokensKey] = string.Join(' ', Tokens);
+        if (Unfactored > 0)
+            metadata[UnfactoredKey] = Unfactored.ToString(CultureInfo.InvariantCulture);
         foreach ((string kind, double error) in Errors)
             metadata[ErrorPrefix + kind] = error.ToString("R", CultureInfo.InvariantCulture);
     }
@@ -39,7 +46,10 @@ internal sealed record LayerFile(long[] Tokens, IReadOnlyDictionary<string, doub
                 [.. file.Metadata[TokensKey].Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(
                     text => long.Parse(text, invariant))],
                 file.Metadata.Where(pair => pair.Key.StartsWith(ErrorPrefix, StringComparison.Ordinal)).ToDictionary(
-                    pair => pair.Key[ErrorPrefix.Length..], pair => double.Parse(pair.Value, invariant)));
+                    pair => pair.Key[ErrorPrefix.Length..], pair => double.Parse(pair.Value, invariant)))
+            {
+                Unfactored = long.Parse(file.Metadata.GetValueOrDefault(UnfactoredKey, "0"), invariant),
+            };
         }
         catch (Exception e) when (e is KeyNotFoundException or FormatException or OverflowException)
         {

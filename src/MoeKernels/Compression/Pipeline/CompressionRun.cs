@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using System.Text;
 using MoeKernels.Cpu;
 using MoeKernels.Formats;
@@ -13,9 +11,6 @@ namespace MoeKernels.Compression;
 /// rest.</summary>
 internal sealed class CompressionRun
 {
-    /// <summary>Version of everything that decides what is written; part of the key of a state.</summary>
-    private const int Version = 2;
-
     private readonly ModelFolder _folder;
     private readonly ModelDescription _model;
     private readonly CompressOptions _options;
@@ -277,7 +272,7 @@ internal sealed class CompressionRun
 
     private CompressionState Restore()
     {
-        string key = Key();
+        string key = StateKey.Of(_folder, Text, _options);
         CompressionState? kept = _options.Resume ? CompressionState.Read(_partial.StatePath, key, Cells) : null;
         if (kept is not null)
             return kept;
@@ -289,25 +284,5 @@ internal sealed class CompressionRun
     {
         State = state;
         state.Write(_partial.StatePath);
-    }
-
-    private string Key()
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        var text = new StringBuilder();
-        CultureInfo invariant = CultureInfo.InvariantCulture;
-        text.Append(invariant, $"{Version} {_options.Bits} {_options.MaxKl} {_options.DenseBits} ");
-        text.Append(invariant, $"{_options.Allocation} {_options.Method} {_options.Method.RoundsPlainly} ");
-        text.Append(invariant, $"{Text.Calibrated.Length} {Path.GetFullPath(_folder.Path)}");
-        foreach (string file in _folder.Checkpoint.Files)
-        {
-            FileInfo info = new(file);
-            text.Append(invariant, $" {info.Name} {info.Length} {info.LastWriteTimeUtc.Ticks}");
-        }
-
-        hash.AppendData(Encoding.UTF8.GetBytes(text.ToString()));
-        hash.AppendData(MemoryMarshal.AsBytes(Text.Calibrated.Tokens.AsSpan()));
-        hash.AppendData(MemoryMarshal.AsBytes(Text.Measured.Tokens.AsSpan()));
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 }

@@ -66,7 +66,7 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         Coverage = [.. run.Layers.Select((layer, i) => new ExpertCoverage(SparseBlock(i), layer.Tokens))],
         Curve = [.. Curve()],
         Comparisons = Comparisons,
-        Notes = [.. Notes()],
+        Notes = [.. Notes(), .. Unfactored()],
     };
 
     private long ExpertBytes => run.Cells.Sum(cell => Stored(cell).Bytes);
@@ -161,6 +161,14 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         if (dense.IsEncoderDecoder)
             yield return "Encoder-decoder models are not measured: bits are spread evenly and nothing is evaluated.";
     }
+
+    /// <summary>What the methods without a budget could not do as they should.</summary>
+    private IEnumerable<string> Unfactored() => run.Layers
+        .Select((layer, i) => (Block: SparseBlock(i), Matrices: layer.Unfactored)).Where(layer => layer.Matrices > 0)
+        .Select(layer => string.Create(
+            CultureInfo.InvariantCulture,
+            $"Layer {layer.Block}: {layer.Matrices} matrices were rounded to the nearest levels, because the moments of "
+                + $"their inputs have no factor."));
 
     private CodedStack Stored(Cell cell) => coded.Coded.First(stack => stack.Name == cell.Stack);
 

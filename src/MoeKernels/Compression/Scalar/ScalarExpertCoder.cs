@@ -13,6 +13,8 @@ namespace MoeKernels.Compression;
 internal abstract unsafe class ScalarExpertCoder<TMatrix>(
     ScalarOptions options, bool plainly, int threads, CancellationToken cancellation) : IExpertCoder
 {
+    private long _unfactored;
+
     /// <summary>Grid and groups.</summary>
     protected ScalarOptions Options => options;
 
@@ -21,6 +23,7 @@ internal abstract unsafe class ScalarExpertCoder<TMatrix>(
     {
         NetworkCalibration plain = network with { PlainTargets = true, EqualTokens = true };
         Cell[] cells = [.. StackWalk.Cells(moe, 0)];
+        _unfactored = 0;
         var coded = cells.ToDictionary(cell => cell.Kind, cell => new TMatrix[cell.Count]);
         var parallelism = new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellation };
         Concurrent.For(
@@ -28,7 +31,7 @@ internal abstract unsafe class ScalarExpertCoder<TMatrix>(
             (expert, worker) => Code(plain.Dense, worker, expert, coded));
         foreach (Cell cell in cells)
             Add(tensors, moe, cell, coded[cell.Kind]);
-        return new LayerFile(network.Tokens.Counts, new Dictionary<string, double>());
+        return new LayerFile(network.Tokens.Counts, new Dictionary<string, double>()) { Unfactored = _unfactored };
     }
 
     /// <summary>Codes a matrix. What it leaves in the problem's target is what gives the down projection its
@@ -48,12 +51,20 @@ internal abstract unsafe class ScalarExpertCoder<TMatrix>(
             coded[Cell.Up][expert] = Round(up, factor, worker.Scratch);
             if (dense.Gate != null)
                 coded[Cell.Gate][expert] = Round(gate, factor, worker.Scratch);
+            Count(factor, dense.Gate != null ? 2 : 1);
         }
 
         using NativeBuffer outputs = ProblemMemory.Allocate(NetworkCompressor.DownFloats(dense));
         MatrixProblem down = worker.Down(expert, gate.Target, up.Target, outputs);
         using ScalarFactor downFactor = Factor(down, worker.Scratch);
         coded[Cell.Down][expert] = Round(down, downFactor, worker.Scratch);
+        Count(downFactor, 1);
+    }
+
+    private void Count(ScalarFactor factor, int matrices)
+    {
+        if (factor.FellBack)
+            Interlocked.Add(ref _unfactored, matrices);
     }
 
     private ScalarFactor Factor(in MatrixProblem problem, Scratch scratch) =>

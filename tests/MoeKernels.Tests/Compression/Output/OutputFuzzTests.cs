@@ -35,9 +35,12 @@ public sealed class OutputFuzzTests(ITestOutputHelper output) : IDisposable
     public void LayerFile_MutatedFiles_OnlyFormatErrors()
     {
         var writer = new SafetensorsWriter();
-        new LayerFile([3, 0, 17], new Dictionary<string, double> { ["up"] = 0.25, ["down"] = 1e-3 })
+        new LayerFile([3, 0, 17], new Dictionary<string, double> { ["up"] = 0.25, ["down"] = 1e-3 }) { Unfactored = 5 }
             .Describe(writer.Metadata);
         writer.Save(_folder["valid"]);
+        LayerFile valid = LayerFile.Read(_folder["valid"]);
+        Assert.Equal([3, 0, 17], valid.Tokens);
+        Assert.Equal(5, valid.Unfactored);
         Fuzzing.Run(
             output, File.ReadAllBytes(_folder["valid"]), prefix: 8,
             bytes => LayerFile.Read(_folder.Write("f", bytes)));
