@@ -70,8 +70,8 @@ void check_linear(const GemmCase& test, uint64_t seed) {
 
 CASE(linear_of_every_dimension) {
     check_linear({70, 150, 8, 1, 2, false, true, {0, 20, 33}}, 1);
-    check_linear({200, 97, 5, 1, 3, true, true, {0, 5, 5, 40}}, 2);
     if (kUnderTsan) return;
+    check_linear({200, 97, 5, 1, 3, true, true, {0, 5, 5, 40}}, 2);
     check_linear({64, 530, 16, 4, 1, false, false, {0, 17}}, 3);
     check_linear({129, 130, 6, 2, 2, true, false, {0, 0, 33}}, 4);
     check_linear({90, 200, 7, 3, 1, false, true, {0, 18}}, 5);
@@ -105,19 +105,18 @@ HOST_CASE(codes_without_a_tile_are_looked_up) {
 }
 
 CASE(a_slot_has_the_same_bits_in_passes_and_beside_others) {
+    if (kUnderTsan) return;
     Random random(30);
-    const int32_t slots = kUnderTsan ? 36 : 70;
+    const int32_t slots = 70;
     const CodebookCase made = make_codebook(random, 70, 130, 8, 1, 2, false, true);
     const std::vector<int32_t> offsets = {0, 20, slots};
     std::vector<float> x = make_rows(random, static_cast<size_t>(slots) * 130, Element::kBF16);
     const std::vector<float> y = run_linear(made, x, offsets, slots, static_cast<uint64_t>(slots));
     check_same(run_linear(made, x, offsets, slots, 33), y, "y in passes");
-    if (!kUnderTsan) {
-        const CodebookCase tall = make_codebook(random, 1200, 70, 16, 1, 2, false, true);
-        const std::vector<float> rows = make_rows(random, 40 * 70, Element::kBF16);
-        check_same(run_linear(tall, rows, {0, 17, 40}, 40, 40, 1), run_linear(tall, rows, {0, 17, 40}, 40, 40),
-                   "y of few blocks");
-    }
+    const CodebookCase tall = make_codebook(random, 1200, 70, 16, 1, 2, false, true);
+    const std::vector<float> rows = make_rows(random, 40 * 70, Element::kBF16);
+    check_same(run_linear(tall, rows, {0, 17, 40}, 40, 40, 1), run_linear(tall, rows, {0, 17, 40}, 40, 40),
+               "y of few blocks");
     // All other slots change, and this one is another expert's first.
     for (size_t i = 0; i < 20 * 130; ++i) x[i] = i < 19 * 130 ? rounded(x[i] * 3.0f, Element::kBF16) : x[i];
     const std::vector<float> again = run_linear(made, x, {0, 19, slots}, slots, static_cast<uint64_t>(slots));
@@ -186,9 +185,9 @@ void check_experts(bool shared, const Activation& activation, uint64_t seed) {
 }  // namespace
 
 CASE(gate_and_up_of_gathered_tokens) {
-    check_experts(true, Activation{}, 40);
     check_experts(false, Activation{}, 41);
     if (kUnderTsan) return;
+    check_experts(true, Activation{}, 40);
     check_experts(true, Activation{ActivationKind::kClampedSwiGlu, true, 1.702f, 7.0f}, 42);
     check_experts(false, Activation{ActivationKind::kGeluTanh, false}, 43);
 }
