@@ -135,14 +135,14 @@ __global__ void __launch_bounds__(128 * (kConsumers + 1), 1)
 
 template <int kHalf, int kConsumers>
 cudaError_t launch_tiles(const GroupedCall& call, const Launch& device) {
+    using Tile = WgmmaTile<kHalf, kConsumers>;
     const int outputs = 2 * kHalf / (call.has_activation && call.activation.gated ? 2 : 1);
-    const int64_t items = grouped_tiles(call.groups, 64 * kConsumers) * ((call.width + outputs - 1) / outputs);
+    const int64_t items = grouped_tiles(call.groups, Tile::kSlots) * ((call.width + outputs - 1) / outputs);
     const int64_t resident = (kConsumers == 1 ? 3 : 1) * static_cast<int64_t>(device.multiprocessors);
-    const int stage = 64 * kConsumers * 128 + 2 * kHalf * 128;
     LaunchShape shape;
     shape.grid = dim3(static_cast<unsigned>(items < resident ? items : resident));
-    shape.block = dim3(128 * (kConsumers + 1));
-    shape.shared_bytes = static_cast<size_t>(4 * stage + 64);
+    shape.block = dim3(Tile::kThreads);
+    shape.shared_bytes = Tile::kSharedBytes;
     shape.stream = device.stream;
     return launch(grouped_wgmma_kernel<kHalf, kConsumers>, shape, call);
 }
@@ -163,18 +163,18 @@ cudaError_t prepare_dense(DenseStack& stack, bool gated, GateUpOrder order) {
     map.element = TileElement::bf16;
     map.rank = 3;
     map.size[0] = static_cast<uint64_t>(stack.columns);
-    map.box[0] = 64;
+    map.box[0] = kWgmmaDepth;
     map.swizzle_bytes = 128;
     map.stride_bytes[1] = row_bytes;
     if (gated && order == GateUpOrder::kInterleaved) {
         map.size[1] = 2, map.size[2] = matrices * rows / 2;
         map.stride_bytes[2] = 2 * row_bytes;
-        map.box[1] = 1, map.box[2] = 32;
+        map.box[1] = 1, map.box[2] = kWgmmaBoxRows;
     } else {
         const uint64_t parts = gated ? 2 : 1;
         map.size[1] = rows / parts, map.size[2] = matrices * parts;
         map.stride_bytes[2] = rows / parts * row_bytes;
-        map.box[1] = 32, map.box[2] = 1;
+        map.box[1] = kWgmmaBoxRows, map.box[2] = 1;
     }
     const cudaError_t error = encode_tensor_map(&stack.map, map);
     stack.has_map = error == cudaSuccess;

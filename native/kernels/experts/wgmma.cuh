@@ -4,7 +4,6 @@
 #include "device/ptx.cuh"
 #include "kernels/experts/grouped.cuh"
 
-#if MOEK_HAS_SM90
 namespace moek {
 
 constexpr int kWgmmaDepth = 64;  // k of a stage: rows of 128 bytes in the 128-byte swizzle
@@ -22,6 +21,8 @@ struct WgmmaTile {
     static constexpr int kStageBytes = kInputBytes + 2 * kHalfBytes;
     static constexpr int kSharedBytes = kWgmmaStages * kStageBytes + 2 * kWgmmaStages * 8;
 };
+
+#if MOEK_HAS_SM90
 
 // The ring in shared memory: stages, then barriers. Aligned to 1024 bytes, as the swizzle needs.
 template <class Tile>
@@ -113,5 +114,6 @@ private:
     int unit_;
 };
 
-}  // namespace moek
 #endif
+
+}  // namespace moek
