@@ -94,6 +94,7 @@ HOST_CASE(every_dimension_and_stage_has_a_path) {
 
 // Tiles of one column and many stages do not fit in shared memory.
 HOST_CASE(codes_without_a_tile_are_looked_up) {
+    if (kUnderTsan) return;
     Random random(31);
     const CodebookCase made = make_codebook(random, 66, 70, 1, 4, 1, false, true);
     const std::vector<float> x = make_rows(random, 16 * 70, Element::kBF16);
