@@ -13,7 +13,8 @@
 # A step that fails is recorded, and the script goes on. Exit status: 0, or 1 when a step failed.
 #
 # CUDACXX names the compiler. MOEK_BUILD is the build folder (artifacts/native/on-card), MOEK_CARRIED the archive of
-# the managed tests (artifacts/carry/managed-tests.tar.xz), MOEK_ONLY the benchmarks to run (--only).
+# the managed tests (artifacts/carry/managed-tests.tar.xz), MOEK_ONLY the benchmarks to run (--only), MOEK_ARCHITECTURES
+# what to compile for where there is no card to ask.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -54,7 +55,7 @@ step() {
 
 architecture() {
     case $capability in
-        "") echo "80-real;89-real;90a-real" ;;
+        "") echo "${MOEK_ARCHITECTURES:-80-real;89-real;90a-real}" ;;
         90) echo 90a-real ;;
         *) echo "$capability-real" ;;
     esac
