@@ -270,8 +270,7 @@ void run_shared(const moek_layer& layer, const moek_forward_args& args, const Sc
 // Steps 3 to 7 for a routing that is decided.
 void run_routed(const moek_layer& layer, const moek_forward_args& args, const int32_t* ids, const float* weights,
                 const Scratch& scratch, const Launch& launch) {
-    const bool own = args.expert_ids == nullptr;
-    const uint32_t rules = own ? layer.router.flags : 0;
+    const uint32_t rules = layer.routes ? layer.router.flags : 0;
     const bool to_input = (rules & MOEK_ROUTER_APPLY_TO_INPUT) != 0;
     check(launch_plan(scratch.plan, ids, scratch.plan_space, launch), "building the dispatch plan");
     copy_out(args.counts_out, scratch.plan.expert_counts, layer.routed->experts * sizeof(int32_t), launch,
@@ -298,7 +297,7 @@ void run_routed(const moek_layer& layer, const moek_forward_args& args, const in
     combine.plan = scratch.plan;
     combine.yp = scratch.yp;
     combine.weights = to_input ? nullptr : weights;
-    combine.factor = own ? layer.router.output_factor : 1.0f;
+    combine.factor = layer.routes ? layer.router.output_factor : 1.0f;
     combine.dropped = (rules & MOEK_ROUTER_DROP_INPUT) != 0 ? args.hidden : nullptr;
     combine.shared = layer.shared != nullptr ? scratch.shared : nullptr;
     combine.accumulate = (args.flags & MOEK_FORWARD_ACCUMULATE) != 0;

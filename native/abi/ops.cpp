@@ -65,6 +65,8 @@ Attention attention_of(const moek_attention_args& args) {
     call.v_head_stride = args.v_head_stride;
     call.y_stride = args.y_stride;
     call.y_head_stride = args.y_head_stride;
+    call.positions = args.positions;
+    call.workspace = {args.workspace, args.workspace_bytes};
     return call;
 }
 
@@ -176,6 +178,18 @@ void moek_attention_args_init(moek_attention_args* args) {
     if (args != nullptr) *args = default_args();
 }
 
+moek_status moek_attention_workspace(uint64_t* bytes, int32_t rows, int32_t heads, int32_t value_dim,
+                                     int32_t positions) {
+    return guarded([&] {
+        require_pointer(bytes, "bytes");
+        require_range(rows, 0, INT32_MAX, "rows");
+        require_range(heads, 1, 1 << 16, "heads");
+        require_range(value_dim, 1, 512, "value_dim");
+        require_range(positions, 0, INT32_MAX, "positions");
+        *bytes = attention_workspace(rows, heads, value_dim, positions);
+    });
+}
+
 moek_status moek_attention(moek_context* context, const moek_attention_args* args, void* stream) {
     return guarded([&] {
         require_pointer(context, "context");
@@ -189,6 +203,7 @@ moek_status moek_attention(moek_context* context, const moek_attention_args* arg
         require_range(taken.key_dim, 1, 576, "key_dim");
         require_range(taken.value_dim, 1, 512, "value_dim");
         check_strides(taken);
+        require_range(taken.positions, 0, INT32_MAX, "positions");
         DeviceScope scope(*context);
         if (taken.rows == 0) return;
         const uint64_t row_bytes = static_cast<uint64_t>(taken.rows) * sizeof(int32_t);
@@ -199,6 +214,7 @@ moek_status moek_attention(moek_context* context, const moek_attention_args* arg
         require_device(*context, taken.first, row_bytes, 4, "first");
         require_device(*context, taken.last, row_bytes, 4, "last");
         require_device_or_null(*context, taken.sinks, taken.heads * kFloat, 4, "sinks");
+        require_device_or_null(*context, taken.workspace, taken.workspace_bytes, 256, "workspace");
         check(launch_attention(attention_of(taken), launch_on(*context, stream)), "attention");
     });
 }

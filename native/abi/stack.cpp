@@ -206,6 +206,8 @@ Stack make_codebook(moek_context& context, const moek_codebook_desc& desc, bool 
 Stack make_qmoe(moek_context& context, const moek_qmoe_desc& desc, bool borrow, const char* name) {
     const uint64_t row_count = product(desc.matrices, desc.rows, name);
     require_pointer(desc.row_offsets, "row_offsets");
+    require_pointer(desc.min_max, "min_max");
+    require_pointer(desc.codewords, "codewords");
     const HostView<int64_t> offsets(desc.row_offsets, row_count + 1, borrow);
     const int64_t codewords = offsets.get()[row_count];
     if (codewords < 0) fail(MOEK_E_DATA, "%s: the last row offset is negative", name);
@@ -224,10 +226,12 @@ Stack make_qmoe(moek_context& context, const moek_qmoe_desc& desc, bool borrow, 
     QmoeStack host = view;
     host.codewords = words.get();
     host.row_offsets = offsets.get();
+    const HostView<uint16_t> levels(desc.min_max, 2 * row_count, borrow);
+    host.min_max = levels.get();
     const int64_t bad = qmoe_first_bad_row(host, dictionary.get(), codewords);
     if (bad >= 0) {
-        fail(MOEK_E_DATA, "%s: the codewords of row %lld do not make %d weights", name, static_cast<long long>(bad),
-             desc.columns);
+        fail(MOEK_E_DATA, "%s: row %lld: its codewords do not make %d weights, or a level is not finite", name,
+             static_cast<long long>(bad), desc.columns);
     }
     view.codewords = place(context, stack, desc.codewords, static_cast<uint64_t>(codewords), borrow, "codewords");
     view.row_offsets = place(context, stack, desc.row_offsets, row_count + 1, borrow, "row_offsets");

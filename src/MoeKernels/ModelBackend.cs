@@ -21,7 +21,8 @@ internal sealed record ModelBackend(
     {
         string kernels = KernelSets.Name;
         Device wanted = options.Device ?? MoeKernels.Device.OfEnvironment();
-        var (device, reason) = DeviceSelection.Open(wanted, options.RequireDevice);
+        var (device, reason) = DeviceSelection.Open(
+            wanted, options.RequireDevice, options.DeviceActivations == ActivationPrecision.BFloat16);
         DevicePlacement? placement = device is null ? null : new DevicePlacement(device);
         return new ModelBackend(wanted, threads, kernels, device, reason, placement);
     }

@@ -11,6 +11,17 @@ public enum RotaryPrecision
     BFloat16,
 }
 
+/// <summary>Precision of activations on a device.</summary>
+public enum ActivationPrecision
+{
+    /// <summary>fp32 from end to end: what the CPU computes, to rounding.</summary>
+    Single,
+
+    /// <summary>bf16 in and out of every product, with sums in fp32: tensor cores. Norms, attention and the residual
+    /// stream stay fp32.</summary>
+    BFloat16,
+}
+
 /// <summary>How a model is loaded.</summary>
 public sealed record MoeLoadOptions
 {
@@ -24,6 +35,9 @@ public sealed record MoeLoadOptions
     /// <summary>Whether loading fails where <see cref="Device"/> cannot be used. Otherwise the model runs on the CPU,
     /// and <see cref="MoeModel.Backend"/> says why.</summary>
     public bool RequireDevice { get; init; }
+
+    /// <summary>Precision of activations on a device; the CPU's kernels have their own.</summary>
+    public ActivationPrecision DeviceActivations { get; init; }
 
     /// <summary>Context of sessions that do not ask for one; null: what the model allows, at most 4096.</summary>
     public int? ContextLength { get; init; }

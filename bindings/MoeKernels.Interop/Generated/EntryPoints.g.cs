@@ -15,6 +15,7 @@ internal static class EntryPoints
         "moek_alloc",
         "moek_attention",
         "moek_attention_args_init",
+        "moek_attention_workspace",
         "moek_batch_init",
         "moek_clamp",
         "moek_codebook_desc_init",

@@ -73,7 +73,8 @@ public unsafe struct moek_forward_args
     /// <summary>k of expert_ids; ignored without them.</summary>
     public int top_k;
 
-    /// <summary>[T, k] decided routing, or NULL to route; ids outside 0..E-1 count as dropped.</summary>
+    /// <summary>[T, k] decided routing, or NULL to route; ids outside 0..E-1 count as dropped. What the layer's router
+    /// says of inputs, outputs and dropped choices holds for it too.</summary>
     public int* expert_ids;
 
     /// <summary>[T, k] weights of expert_ids; NULL for ones.</summary>

@@ -10,7 +10,7 @@ using System.Runtime.InteropServices;
 namespace MoeKernels.Interop;
 
 /// <summary>One attention over a cache of keys and values; strides in floats.</summary>
-[StructLayout(LayoutKind.Sequential, Size = 152)]
+[StructLayout(LayoutKind.Sequential, Size = 168)]
 public unsafe struct moek_attention_args
 {
     /// <summary>Bytes of this struct as the caller knows it.</summary>
@@ -34,8 +34,8 @@ public unsafe struct moek_attention_args
     /// <summary>Factor of the scores.</summary>
     public float scale;
 
-    /// <summary>0.</summary>
-    public int reserved0;
+    /// <summary>Positions that k and v have for the rows, above every last; 0 when the host does not know.</summary>
+    public int positions;
 
     /// <summary>[rows, heads, key_dim] with the strides below.</summary>
     public float* q;
@@ -81,6 +81,12 @@ public unsafe struct moek_attention_args
 
     /// <summary>Between heads of y.</summary>
     public long y_head_stride;
+
+    /// <summary>256-byte aligned, or NULL: lets few rows share their positions among blocks.</summary>
+    public void* workspace;
+
+    /// <summary>At least <see cref="Moek.moek_attention_workspace"/>, or 0.</summary>
+    public ulong workspace_bytes;
 }
 
 public static unsafe partial class Moek
@@ -158,9 +164,21 @@ public static unsafe partial class Moek
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
     public static partial void moek_attention_args_init(moek_attention_args* args);
 
+    /// <summary>Bytes of workspace with which few rows over many positions run on the whole device.</summary>
+    /// <param name="bytes">receives them, 0 where one block a row is enough</param>
+    /// <param name="rows">query rows</param>
+    /// <param name="heads">query heads</param>
+    /// <param name="value_dim">elements of a value head</param>
+    /// <param name="positions">as in the call</param>
+    /// <returns><see cref="moek_status.MOEK_OK"/>; <see cref="moek_status.MOEK_E_ARGUMENT"/></returns>
+    [LibraryImport(Library, EntryPoint = "moek_attention_workspace")]
+    [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
+    public static partial moek_status moek_attention_workspace(
+        ulong* bytes, int rows, int heads, int value_dim, int positions);
+
     /// <summary>Attention of query rows over cached positions first..last, decode and prefill alike: y = sum of
-    /// softmax(scale q . k) v. Windows are first and last; grouped queries share kv heads. A row's bits do not depend
-    /// on the other rows.</summary>
+    /// softmax(scale q . k) v. Windows are first and last; grouped queries share kv heads. A row's bits depend neither
+    /// on the other rows nor on the workspace.</summary>
     /// <param name="context">a context</param>
     /// <param name="args">read during the call; its arrays are device memory</param>
     /// <param name="stream">NULL or a stream</param>

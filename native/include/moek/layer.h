@@ -58,7 +58,10 @@ typedef struct moek_forward_args {
     int32_t io_dtype;
     /** k of expert_ids; ignored without them. */
     int32_t top_k;
-    /** [T, k] decided routing, or NULL to route; ids outside 0..E-1 count as dropped. */
+    /**
+     * [T, k] decided routing, or NULL to route; ids outside 0..E-1 count as dropped. What the
+     * layer's router says of inputs, outputs and dropped choices holds for it too.
+     */
     const int32_t *expert_ids;
     /** [T, k] weights of expert_ids; NULL for ones. */
     const float *expert_weights;

@@ -99,8 +99,9 @@ typedef struct moek_attention_args {
     int32_t value_dim;
     /** Factor of the scores. */
     float scale;
-    /** 0. */
-    int32_t reserved0;
+    /** Positions that k and v have for the rows, above every last; 0 when the host does not know.
+     */
+    int32_t positions;
     /** [rows, heads, key_dim] with the strides below. */
     const float *q;
     /** [positions, kv_heads, key_dim]. */
@@ -131,15 +132,32 @@ typedef struct moek_attention_args {
     int64_t y_stride;
     /** Between heads of y. */
     int64_t y_head_stride;
+    /** 256-byte aligned, or NULL: lets few rows share their positions among blocks. */
+    void *workspace;
+    /** At least moek_attention_workspace, or 0. */
+    uint64_t workspace_bytes;
 } moek_attention_args;
 
 /** Sets every field but struct_size to 0 and NULL. */
 MOEK_API void moek_attention_args_init(moek_attention_args *args);
 
 /**
+ * Bytes of workspace with which few rows over many positions run on the whole device.
+ *
+ * @param[out] bytes      receives them, 0 where one block a row is enough
+ * @param      rows       query rows
+ * @param      heads      query heads
+ * @param      value_dim  elements of a value head
+ * @param      positions  as in the call
+ * @return MOEK_OK; MOEK_E_ARGUMENT
+ */
+MOEK_API moek_status moek_attention_workspace(uint64_t *bytes, int32_t rows, int32_t heads,
+                                              int32_t value_dim, int32_t positions);
+
+/**
  * Attention of query rows over cached positions first..last, decode and prefill alike:
  * y = sum of softmax(scale q . k) v. Windows are first and last; grouped queries share kv heads.
- * A row's bits do not depend on the other rows.
+ * A row's bits depend neither on the other rows nor on the workspace.
  *
  * @param context  a context
  * @param args     read during the call; its arrays are device memory

@@ -42,6 +42,9 @@ internal sealed unsafe class CudaDevice : IDisposable
     /// <summary>Memory that was free when the device was opened.</summary>
     public long FreeBytes { get; }
 
+    /// <summary>Whether products take and give bf16 (tensor cores) rather than fp32.</summary>
+    public bool RoundsActivations { get; init; }
+
     /// <summary>How errors and reports call it.</summary>
     public string Id => $"cuda:{Index}";
 
@@ -51,9 +54,10 @@ internal sealed unsafe class CudaDevice : IDisposable
 
     /// <summary>Opens a device.</summary>
     /// <param name="index">Its number.</param>
+    /// <param name="roundsActivations">See <see cref="RoundsActivations"/>.</param>
     /// <exception cref="MoeDeviceException">There is no native library, no driver or no such device; the message says
     /// which.</exception>
-    public static CudaDevice Open(int index)
+    public static CudaDevice Open(int index, bool roundsActivations = false)
     {
         string id = $"cuda:{index}";
         if (!NativeRuntime.TryLoad(out string? reason))
@@ -65,7 +69,7 @@ internal sealed unsafe class CudaDevice : IDisposable
             NativeStatus.Check(
                 Moek.moek_context_info(&info, (moek_context*)context.DangerousGetHandle()),
                 nameof(Moek.moek_context_info));
-            return new CudaDevice(index, context, info);
+            return new CudaDevice(index, context, info) { RoundsActivations = roundsActivations };
         }
         catch (NativeException e)
         {

@@ -50,20 +50,25 @@ internal sealed unsafe class DeviceMatrix : IDisposable
     {
         ulong bytes;
         device.Check(Moek.moek_linear_workspace(&bytes, Pointer, rows), "asking for a workspace");
-        return DeviceQueue.Rounded((long)bytes);
+        return DeviceQueue.Rounded((long)bytes)
+            + DeviceQueue.ActivationBytes(device, (long)rows * Inputs, (long)rows * Outputs);
     }
 
     /// <summary>Computes y [rows × outputs] from x [rows × inputs], both on the device.</summary>
     public void Forward(DeviceQueue queue, float* x, int rows, float* y)
     {
         long mark = queue.Mark();
-        long bytes = ScratchBytes(queue.Device, rows);
-        void* workspace = queue.TakeBytes(bytes);
+        ulong bytes;
+        queue.Check(Moek.moek_linear_workspace(&bytes, Pointer, rows), "asking for a workspace");
+        void* workspace = queue.TakeBytes((long)bytes);
+        void* input = queue.RoundIn(x, (long)rows * Inputs);
+        void* output = queue.Target(y, (long)rows * Outputs);
         queue.Check(
             Moek.moek_linear(
-                y, queue.Device.Pointer, Pointer, _bias is null ? null : _bias.Floats, x, (int)moek_dtype.MOEK_F32,
-                rows, workspace, (ulong)bytes, queue.Stream),
+                output, queue.Device.Pointer, Pointer, _bias is null ? null : _bias.Floats, input,
+                queue.ActivationType, rows, workspace, bytes, queue.Stream),
             "a linear layer");
+        queue.RoundOut(y, output, (long)rows * Outputs);
         queue.Release(mark);
     }
 

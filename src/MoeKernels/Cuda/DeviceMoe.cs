@@ -99,7 +99,8 @@ internal sealed unsafe class DeviceMoe : IDisposable
     {
         ulong bytes;
         device.Check(Moek.moek_layer_workspace(&bytes, null, Pointer, tokens), "asking for a workspace");
-        return DeviceQueue.Rounded((long)bytes);
+        return DeviceQueue.Rounded((long)bytes)
+            + DeviceQueue.ActivationBytes(device, (long)tokens * Hidden, (long)tokens * Hidden);
     }
 
     /// <summary>Queues a call.</summary>
@@ -113,20 +114,23 @@ internal sealed unsafe class DeviceMoe : IDisposable
         batch.mask = call.Mask;
         moek_forward_args args;
         Moek.moek_forward_args_init(&args);
+        long count = (long)call.Tokens * Hidden;
         args.tokens = call.Tokens;
-        args.hidden = call.X;
-        args.output = call.Y;
-        args.io_dtype = (int)moek_dtype.MOEK_F32;
+        args.hidden = queue.RoundIn(call.X, count);
+        args.output = queue.Target(call.Y, count);
+        args.io_dtype = queue.ActivationType;
         args.expert_ids = call.ForcedIds;
         args.expert_weights = call.ForcedWeights;
         args.top_k = TopK;
         args.expert_ids_out = call.Ids;
         args.expert_weights_out = call.Weights;
-        args.workspace_bytes = (ulong)ScratchBytes(queue.Device, call.Tokens);
+        queue.Check(
+            Moek.moek_layer_workspace(&args.workspace_bytes, null, Pointer, call.Tokens), "asking for a workspace");
         args.workspace = queue.TakeBytes((long)args.workspace_bytes);
         args.batch = &batch;
         args.stream = queue.Stream;
         queue.Check(Moek.moek_layer_forward(Pointer, &args), "a mixture-of-experts layer");
+        queue.RoundOut(call.Y, args.output, count);
         queue.Release(mark);
     }
 

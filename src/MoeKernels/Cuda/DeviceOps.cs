@@ -7,6 +7,9 @@ internal unsafe struct DeviceAttention
 {
     public int Rows, Heads, KvHeads, KeyDim, ValueDim;
 
+    /// <summary>Positions that the cache holds, above every last one.</summary>
+    public int Positions;
+
     public float Scale;
 
     /// <summary>[rows × heads × key dim].</summary>
@@ -69,9 +72,24 @@ internal static unsafe class DeviceOps
                 queue.Stream),
             Step);
 
+    /// <summary>Rows up to which a call shares its positions among blocks.</summary>
+    private const int FewRows = 8;
+
+    /// <summary>Scratch bytes of <see cref="Attend"/>.</summary>
+    public static long AttentionScratchBytes(CudaDevice device, int rows, int heads, int valueDim, int positions)
+    {
+        if (rows > FewRows)
+            return 0;
+        ulong bytes;
+        device.Check(Moek.moek_attention_workspace(&bytes, rows, heads, valueDim, positions), Step);
+        return DeviceQueue.Rounded((long)bytes);
+    }
+
     /// <summary>Attention of rows over cached positions.</summary>
     public static void Attend(DeviceQueue queue, in DeviceAttention call)
     {
+        long mark = queue.Mark();
+        long scratch = AttentionScratchBytes(queue.Device, call.Rows, call.Heads, call.ValueDim, call.Positions);
         moek_attention_args args;
         Moek.moek_attention_args_init(&args);
         (args.rows, args.heads, args.kv_heads) = (call.Rows, call.Heads, call.KvHeads);
@@ -87,6 +105,10 @@ internal static unsafe class DeviceOps
         (args.k_stride, args.k_head_stride) = (call.KStride, call.KHeadStride);
         (args.v_stride, args.v_head_stride) = (call.VStride, call.VHeadStride);
         (args.y_stride, args.y_head_stride) = (call.YStride, call.YHeadStride);
+        args.positions = call.Positions;
+        args.workspace = scratch == 0 ? null : queue.TakeBytes(scratch);
+        args.workspace_bytes = (ulong)scratch;
         queue.Check(Moek.moek_attention(queue.Device.Pointer, &args, queue.Stream), Step);
+        queue.Release(mark);
     }
 }

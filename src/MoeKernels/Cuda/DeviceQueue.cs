@@ -37,6 +37,9 @@ internal sealed unsafe class DeviceQueue : IDisposable
     /// <summary>Bytes of scratch memory.</summary>
     public long Capacity => _capacity;
 
+    internal int ActivationType =>
+        (int)(Device.RoundsActivations ? moek_dtype.MOEK_BF16 : moek_dtype.MOEK_F32);
+
     internal void* Stream => (void*)_stream.DangerousGetHandle();
 
     /// <summary>Bytes that an array of this size takes.</summary>
@@ -107,6 +110,29 @@ internal sealed unsafe class DeviceQueue : IDisposable
     public void Copy(void* target, void* source, long bytes) => Check(
         Moek.moek_copy(target, Device.Pointer, source, (ulong)bytes, Stream), "copying on the device");
 
+    /// <summary>Scratch bytes of the rounded copies that a product of this size takes; 0 where it takes fp32.</summary>
+    public static long ActivationBytes(CudaDevice device, long inputs, long outputs) =>
+        device.RoundsActivations ? Rounded(inputs * sizeof(ushort)) + Rounded(outputs * sizeof(ushort)) : 0;
+
+    /// <summary>The input of a product in the device's precision: x itself, or a rounded copy.</summary>
+    public void* RoundIn(float* x, long count) => Device.RoundsActivations ? Convert(x, count) : x;
+
+    /// <summary>Where a product writes: y itself, or a place that <see cref="RoundOut"/> copies to y.</summary>
+    public void* Target(float* y, long count) =>
+        Device.RoundsActivations ? TakeBytes(count * sizeof(ushort)) : y;
+
+    /// <summary>Widens what a product wrote into y.</summary>
+    public void RoundOut(float* y, void* written, long count)
+    {
+        if (Device.RoundsActivations)
+        {
+            Check(
+                Moek.moek_convert(
+                    y, Device.Pointer, written, (int)moek_dtype.MOEK_F32, (int)moek_dtype.MOEK_BF16, count, Stream),
+                "widening activations");
+        }
+    }
+
     /// <summary>Sets bytes to 0.</summary>
     public void Clear(void* target, long bytes) =>
         Check(Moek.moek_fill(target, Device.Pointer, 0, (ulong)bytes, Stream), "clearing device memory");
@@ -126,6 +152,16 @@ internal sealed unsafe class DeviceQueue : IDisposable
     /// <exception cref="MoeDeviceException">The device failed.</exception>
     public void Synchronize() =>
         Check(Moek.moek_stream_synchronize(Device.Pointer, Stream), "waiting for the device");
+
+    private void* Convert(float* x, long count)
+    {
+        void* rounded = TakeBytes(count * sizeof(ushort));
+        Check(
+            Moek.moek_convert(
+                rounded, Device.Pointer, x, (int)moek_dtype.MOEK_BF16, (int)moek_dtype.MOEK_F32, count, Stream),
+            "rounding activations");
+        return rounded;
+    }
 
     /// <summary>Throws unless a native call succeeded.</summary>
     public void Check(moek_status status, string what) => Device.Check(status, what);

@@ -135,7 +135,7 @@ internal static unsafe class Layouts
     {
         moek_attention_args value = default;
         byte* start = (byte*)&value;
-        return new("moek_attention_args", 152, sizeof(moek_attention_args),
+        return new("moek_attention_args", 168, sizeof(moek_attention_args),
         [
             new("struct_size", 0, (int)((byte*)&value.struct_size - start)),
             new("rows", 4, (int)((byte*)&value.rows - start)),
@@ -144,7 +144,7 @@ internal static unsafe class Layouts
             new("key_dim", 16, (int)((byte*)&value.key_dim - start)),
             new("value_dim", 20, (int)((byte*)&value.value_dim - start)),
             new("scale", 24, (int)((byte*)&value.scale - start)),
-            new("reserved0", 28, (int)((byte*)&value.reserved0 - start)),
+            new("positions", 28, (int)((byte*)&value.positions - start)),
             new("q", 32, (int)((byte*)&value.q - start)),
             new("k", 40, (int)((byte*)&value.k - start)),
             new("v", 48, (int)((byte*)&value.v - start)),
@@ -160,6 +160,8 @@ internal static unsafe class Layouts
             new("v_head_stride", 128, (int)((byte*)&value.v_head_stride - start)),
             new("y_stride", 136, (int)((byte*)&value.y_stride - start)),
             new("y_head_stride", 144, (int)((byte*)&value.y_head_stride - start)),
+            new("workspace", 152, (int)((byte*)&value.workspace - start)),
+            new("workspace_bytes", 160, (int)((byte*)&value.workspace_bytes - start)),
         ]);
     }
 

@@ -15,10 +15,10 @@ internal static class NativeLibraryUnderTest
         Path.Combine(RepositoryPaths.Root, "artifacts", "native", "Release", "libmoekernels.so");
 
     /// <summary>Opens the device, or skips the test where there is no library.</summary>
-    public static CudaDevice Require()
+    public static CudaDevice Require(bool roundsActivations = false)
     {
         Assert.SkipUnless(NativeRuntime.TryLoad(out string? reason), reason ?? "");
-        return CudaDevice.Open(0);
+        return CudaDevice.Open(0, roundsActivations);
     }
 
     /// <summary>Before anything asks for the library, which is looked for once.</summary>

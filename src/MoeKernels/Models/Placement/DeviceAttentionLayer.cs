@@ -63,17 +63,25 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
         new DeviceKeyValueCache(_device, _keyWidth, _keyWidth, contextLength);
 
     /// <inheritdoc/>
-    public override long ScratchBytes(CudaDevice device, int rows)
+    public override long ScratchBytes(CudaDevice device, ForwardBatch batch)
     {
+        int rows = batch.Rows;
         long product = Math.Max(
             Math.Max(_query.ScratchBytes(device, rows), _key.ScratchBytes(device, rows)),
             Math.Max(_value.ScratchBytes(device, rows), _output.ScratchBytes(device, rows)));
+        long attention = 0;
+        foreach (ref readonly SequenceRows sequence in batch.Sequences)
+        {
+            attention = Math.Max(attention, DeviceOps.AttentionScratchBytes(
+                device, sequence.Rows, _spec.Heads, _spec.HeadDim, sequence.Position + sequence.Rows));
+        }
+
         return DeviceQueue.RoundedFloats((long)rows * _query.Outputs)
             + (2 * DeviceQueue.RoundedFloats((long)rows * _keyWidth))
             + DeviceQueue.RoundedFloats((long)rows * _width)
             + DeviceQueue.RoundedFloats((long)rows * (_spec.Rope?.Dimensions ?? 0))
             + (2 * DeviceQueue.Rounded((long)rows * sizeof(int)))
-            + product;
+            + Math.Max(product, attention);
     }
 
     /// <inheritdoc/>
@@ -196,6 +204,7 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
                 Rows = sequence.Rows,
                 Heads = _spec.Heads,
                 KvHeads = _spec.KeyValueHeads,
+                Positions = sequence.Position + sequence.Rows,
                 KeyDim = _spec.HeadDim,
                 ValueDim = _spec.HeadDim,
                 Scale = _spec.Scale,

@@ -18,8 +18,8 @@ internal sealed unsafe class DeviceFeedForward : DeviceLayer
     }
 
     /// <inheritdoc/>
-    public override long ScratchBytes(CudaDevice device, int rows) =>
-        DeviceQueue.Rounded(rows * (long)sizeof(int)) + _network.ScratchBytes(device, rows);
+    public override long ScratchBytes(CudaDevice device, ForwardBatch batch) =>
+        DeviceQueue.Rounded(batch.Rows * (long)sizeof(int)) + _network.ScratchBytes(device, batch.Rows);
 
     /// <inheritdoc/>
     public override void Forward(ForwardContext context, DeviceQueue queue, float* x, float* y)

@@ -9,8 +9,8 @@ internal abstract unsafe class DeviceLayer : IDisposable
 {
     /// <summary>Most bytes of the queue's scratch memory that a call takes at a time.</summary>
     /// <param name="device">The device.</param>
-    /// <param name="rows">Rows of the batch.</param>
-    public abstract long ScratchBytes(CudaDevice device, int rows);
+    /// <param name="batch">The rows and their sequences.</param>
+    public abstract long ScratchBytes(CudaDevice device, ForwardBatch batch);
 
     /// <summary>Queues <c>y = layer(x)</c> for all rows of the batch.</summary>
     /// <param name="context">The batch, and threads for what runs on the host.</param>

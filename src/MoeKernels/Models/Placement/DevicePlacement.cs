@@ -13,6 +13,9 @@ internal sealed class DevicePlacement(CudaDevice device) : IDisposable
     private readonly List<IDisposable> _owned = [];
     private readonly SortedSet<string> _hostReasons = [];
 
+    /// <summary>The mixture-of-experts layers on the device, in the order of the model.</summary>
+    public IEnumerable<DeviceRoutedLayer> RoutedLayers => _owned.OfType<DeviceRoutedLayer>();
+
     /// <summary>What runs on the host, each kind of layer once.</summary>
     public IReadOnlyCollection<string> HostReasons => _hostReasons;
 

@@ -28,7 +28,7 @@ internal sealed unsafe class DeviceRoutedLayer : DeviceLayer
             SharedGate = weights.SharedGate,
             SharedGateBias = weights.SharedGateBias,
         };
-        string what = layer.Module;
+        string what = Module = layer.Module;
         DeviceExperts routed = new(device, weights.Experts, what);
         DeviceExperts? shared = null;
         try
@@ -44,9 +44,20 @@ internal sealed unsafe class DeviceRoutedLayer : DeviceLayer
         _moe = new DeviceMoe(device, source, routed, shared, what);
     }
 
+    /// <summary>A routing that is decided for the next calls, ids and weights [tokens × k], instead of the router's: for
+    /// comparing precisions, where a rounded logit may choose another expert. Null in normal use.</summary>
+    public (int[] Ids, float[] Weights)? Forced { get; set; }
+
+    /// <summary>E.</summary>
+    public int Experts => _router.Experts;
+
+    /// <summary>Module path of the router.</summary>
+    public string Module { get; }
+
     /// <inheritdoc/>
-    public override long ScratchBytes(CudaDevice device, int rows) =>
-        (2 * DeviceQueue.Rounded(rows * (long)sizeof(int))) + _moe.ScratchBytes(device, rows);
+    public override long ScratchBytes(CudaDevice device, ForwardBatch batch) =>
+        (2 * DeviceQueue.Rounded(batch.Rows * (long)sizeof(int)))
+        + (2 * DeviceQueue.Rounded((long)batch.Rows * _router.TopK * sizeof(int))) + _moe.ScratchBytes(device, batch.Rows);
 
     /// <inheritdoc/>
     /// <exception cref="MoeUnsupportedException">A trace of the router is wanted.</exception>
@@ -71,6 +82,12 @@ internal sealed unsafe class DeviceRoutedLayer : DeviceLayer
 
         if (!context.Batch.Mask.IsEmpty)
             call.Mask = queue.Put(context.Batch.Mask);
+        if (Forced is { } forced)
+        {
+            call.ForcedIds = queue.Put<int>(forced.Ids);
+            call.ForcedWeights = queue.Put<float>(forced.Weights);
+        }
+
         _moe.Forward(queue, call);
         queue.Release(mark);
     }

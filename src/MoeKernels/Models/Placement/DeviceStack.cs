@@ -22,7 +22,7 @@ internal sealed unsafe class DeviceStack(
         int rows = context.Batch.Rows;
         long floats = (long)rows * hidden;
         DeviceQueue queue = context.Queue(device);
-        queue.Reserve((3 * DeviceQueue.RoundedFloats(floats)) + LargestLayer(rows));
+        queue.Reserve((3 * DeviceQueue.RoundedFloats(floats)) + LargestLayer(context.Batch));
         long mark = queue.Mark();
         try
         {
@@ -53,8 +53,8 @@ internal sealed unsafe class DeviceStack(
         }
     }
 
-    private long LargestLayer(int rows) => blocks.Max(
-        block => block.Max(sublayer => sublayer.Layer.ScratchBytes(device, rows)));
+    private long LargestLayer(ForwardBatch batch) => blocks.Max(
+        block => block.Max(sublayer => sublayer.Layer.ScratchBytes(device, batch)));
 
     private void TraceHidden(ForwardContext context, DeviceQueue queue, int index, float* stream, float* host)
     {

@@ -11,7 +11,7 @@ namespace MoeKernels.Models.Placement;
 internal sealed unsafe class HostLayer(Layer layer, int hidden) : DeviceLayer
 {
     /// <inheritdoc/>
-    public override long ScratchBytes(CudaDevice device, int rows) => 0;
+    public override long ScratchBytes(CudaDevice device, ForwardBatch batch) => 0;
 
     /// <inheritdoc/>
     public override void Forward(ForwardContext context, DeviceQueue queue, float* x, float* y)
