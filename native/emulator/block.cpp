@@ -97,6 +97,8 @@ Block* make_block(Launch& launch, Worker& w, uint3 index) {
     std::memset(block->shared, kPoisonByte, launch.shared_bytes);
     std::memset(block->shared + launch.shared_bytes, kRedZoneByte, kRedZoneBytes);
     poison(block->shared + launch.shared_bytes, block->shared_bytes - launch.shared_bytes);
+    // Here, where nothing of the block has run: a TSan fiber knows what its maker knew.
+    if (under_tsan()) block->proxy.tsan = __tsan_create_fiber(0);
     return block;
 }
 

@@ -9,13 +9,13 @@ namespace cuemu {
 enum class Order { forward, reverse, random };
 
 struct Config {
-    int workers = 0;                ///< OS threads of a launch; 0: one per core. 1 makes a launch repeatable.
-    int resident = 1;               ///< blocks alive at once on a worker; a cooperative launch has all alive
-    Order order = Order::forward;   ///< random also lets asynchronous work land at any allowed moment
-    uint64_t seed = 1;              ///< of Order::random
-    bool strict = true;             ///< refuse barriers reached from different lines and the like
-    uint64_t max_idle = 4'000'000;  ///< scheduling steps without progress that count as a livelock
-    int capability_major = 9;       ///< compute capability of the emulated device
+    int workers = 0;               ///< OS threads of a launch; 0: one per core. 1 makes a launch repeatable.
+    int resident = 1;              ///< blocks alive at once on a worker; a cooperative launch has all alive
+    Order order = Order::forward;  ///< random also lets asynchronous work land at any allowed moment
+    uint64_t seed = 1;             ///< of Order::random
+    bool strict = true;            ///< refuse barriers reached from different lines and the like
+    uint64_t max_idle = 20'000;    ///< rounds over threads that only poll which count as a livelock
+    int capability_major = 9;      ///< compute capability of the emulated device
     int capability_minor = 0;
     int multiprocessors = 8;             ///< bounds the blocks of a cooperative launch
     uint64_t memory_bytes = 4ull << 30;  ///< device memory; cudaMalloc beyond it fails

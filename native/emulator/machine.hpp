@@ -194,7 +194,10 @@ struct alignas(64) Worker {
     void* asan_fake_stack = nullptr;
     const void* asan_bottom = nullptr;
     size_t asan_bytes = 0;
-    std::atomic<uint64_t> idle{0};  ///< steps since something last moved on
+    std::atomic<uint64_t> moves{0};  ///< what threads did here that others may have waited for
+    std::atomic<uint64_t> idle{0};   ///< rounds over polling threads since any worker last moved
+    uint64_t seen_moves = 0;         ///< of all workers
+    std::vector<uint64_t> marks;     ///< idle of every worker when this one reached the limit
     Stats stats{};
 
     uint64_t random();

@@ -13,7 +13,6 @@ void fence_proxy() {
 void note_proxy_read(Block& block, const void* address, size_t bytes) {
     if (!under_tsan()) return;
     void* reader = __tsan_get_current_fiber();
-    if (!block.proxy.tsan) block.proxy.tsan = __tsan_create_fiber(0);
     __tsan_switch_to_fiber(block.proxy.tsan, kSwitchWithoutOrder);
     order_acquire(&block.proxy.passed_on);
     note_read(address, bytes);

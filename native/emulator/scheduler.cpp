@@ -18,6 +18,8 @@ std::mutex report_mutex;
 std::string report_text;
 Stats totals{};
 
+constexpr uint64_t kEnded = UINT64_MAX;  // in Worker::idle
+
 uint64_t xorshift(uint64_t& state) {
     state ^= state << 13;
     state ^= state >> 7;
@@ -126,11 +128,37 @@ void after_end_of_thread(Worker& w, Fiber* fiber) {
                                   barrier.site);
 }
 
-/// Every worker has done nothing but poll for long enough.
-bool nobody_moves(const Launch& launch) {
-    for (const Worker* w : launch.workers)
-        if (w->idle.load(std::memory_order_relaxed) <= launch.config.max_idle) return false;
+uint64_t moves_of_all(const Launch& launch) {
+    uint64_t moves = 0;
+    for (const Worker* w : launch.workers) moves += w->moves.load(std::memory_order_relaxed);
+    return moves;
+}
+
+/// Every worker has gone on polling since this one reached its limit: none is in a long stretch of one thread.
+bool nobody_moves(Worker& w) {
+    const auto& workers = w.launch->workers;
+    if (w.idle.load(std::memory_order_relaxed) == w.launch->config.max_idle + 1) {
+        for (size_t i = 0; i < workers.size(); ++i) w.marks[i] = workers[i]->idle.load(std::memory_order_relaxed);
+        return false;
+    }
+    for (size_t i = 0; i < workers.size(); ++i) {
+        const uint64_t rounds = workers[i]->idle.load(std::memory_order_relaxed);
+        if (rounds <= w.launch->config.max_idle) return false;
+        if (rounds != kEnded && rounds < w.marks[i] + 64) return false;
+    }
     return true;
+}
+
+/// One more round in which only polling threads are left. False when that has gone on for too long.
+bool begin_idle_round(Worker& w) {
+    const uint64_t moves = moves_of_all(*w.launch);
+    const uint64_t idle = moves == w.seen_moves ? w.idle.load(std::memory_order_relaxed) + 1 : 0;
+    w.seen_moves = moves;
+    w.idle.store(idle, std::memory_order_relaxed);
+    if (idle % 64 == 63 && w.launch->workers.size() > 1) std::this_thread::yield();
+    if (idle <= w.launch->config.max_idle || !nobody_moves(w)) return true;
+    record_failure(*w.launch, "livelock: every thread only polls", nullptr, Site{});
+    return false;
 }
 
 Fiber* next_thread(Worker& w) {
@@ -151,8 +179,9 @@ bool find_work(Worker& w) {
     if (!w.ready.empty() && !early) return true;
     // As late as can be: a reader that does not wait for the copy has read by now.
     if (w.ready.empty() && land_bulk_copy(w)) return find_work(w);
+    const bool only_polling = w.ready.empty() && !w.spinning.empty();
     wake(w.spinning);
-    if (!w.ready.empty()) return true;
+    if (!w.ready.empty()) return !only_polling || begin_idle_round(w);
     if (!w.blocks.empty()) record_failure(*w.launch, "deadlock: no thread can go on", nullptr, Site{});
     return false;
 }
@@ -167,13 +196,6 @@ void schedule(Worker& w) {
             start_unit(w, launch.unit_order[next]);
         }
         if (!find_work(w)) break;
-        const uint64_t idle = w.idle.load(std::memory_order_relaxed) + 1;
-        w.idle.store(idle, std::memory_order_relaxed);
-        if (idle > 4096) std::this_thread::yield();
-        if (idle > launch.config.max_idle && nobody_moves(launch)) {
-            record_failure(launch, "livelock: every thread only polls", nullptr, Site{});
-            break;
-        }
         Fiber* fiber = next_thread(w);
         if (!run_thread(w, fiber)) {
             record_failure(launch, "no memory for a thread's stack", fiber, Site{});
@@ -207,7 +229,7 @@ void work(Worker& w) {
     } catch (const std::bad_alloc&) {
         record_failure(*w.launch, "no host memory for a block", nullptr, Site{});
     }
-    w.idle.store(UINT64_MAX, std::memory_order_relaxed);
+    w.idle.store(kEnded, std::memory_order_relaxed);
     abandon(w);
     current = outer_thread;
     worker = outer_worker;
@@ -252,6 +274,7 @@ void run_workers(Launch& launch, int num_workers) {
         workers[static_cast<size_t>(i)].launch = &launch;
         workers[static_cast<size_t>(i)].id = i;
         workers[static_cast<size_t>(i)].random_state = mix(launch.config.seed, static_cast<uint64_t>(i) + 1);
+        workers[static_cast<size_t>(i)].marks.resize(workers.size());
         launch.workers.push_back(&workers[static_cast<size_t>(i)]);
     }
     order_release(&launch.begun);
@@ -341,7 +364,7 @@ void wake_all_from(FiberList& list) {
 }
 
 void made_progress() {
-    worker->idle.store(0, std::memory_order_relaxed);
+    worker->moves.store(worker->moves.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 void poll(Site site) {

@@ -4,8 +4,8 @@
 #   get-cuda.sh [FOLDER] [SUITE]     default: ~/.cache/moekernels/cuda-12.4, trixie
 #   CUDACXX=FOLDER/bin/nvcc cmake -S . -B build
 #
-# Nothing is installed: neither root nor the system's apt state is needed or touched, apt checks signatures as usual, and
-# every file is checked against its package. About 1 GB is read, 210 MB stay. A folder that is complete is left as it is.
+# Nothing is installed: neither root nor the system's apt state is needed or touched, apt checks signatures as usual,
+# and every file is checked against its package. About 1 GB is read, 210 MB stay. A complete folder is left as it is.
 # nvcc is NVIDIA's: keep the folder out of the repository and out of packages.
 # Exit codes: 1 a step failed, 3 no Debian mirror is configured, 4 nvcc does not run on this machine.
 set -euo pipefail
