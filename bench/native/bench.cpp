@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <exception>
 
-
 namespace moek::bench {
 namespace {
 
@@ -191,7 +190,8 @@ void print(const Device& device, const Result& result, const Times& times) {
     const double seconds = 1e-6 * times.median;
     const double floor = floor_us(device, result);
     std::printf(
-        "{\"what\": %s, \"model\": %s, \"detail\": %s, \"shape\": [%s], \"tokens\": %lld, \"us\": %.3f, \"us_p10\": %.3f, "
+        "{\"what\": %s, \"model\": %s, \"detail\": %s, \"shape\": [%s], \"tokens\": %lld, \"us\": %.3f, \"us_p10\": "
+        "%.3f, "
         "\"us_p90\": %.3f, \"graph\": %s, \"weights_per_s\": %.4g, \"bytes_per_s\": %.4g, \"tflop_per_s\": %.4g, "
         "\"floor_us\": %.3f, \"of_floor\": %.4f}\n",
         quoted(result.what).c_str(), quoted(result.model).c_str(), quoted(result.detail).c_str(), shape.c_str(),

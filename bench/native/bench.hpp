@@ -21,8 +21,8 @@ void require(cudaError_t error, const char* call);
 #define MOEK_REQUIRE(call) ::moek::bench::require(call, #call)
 
 struct Options {
-    bool tiny = false;     // shapes that the emulator runs in seconds
-    std::string only;      // part of the names to run; empty for all
+    bool tiny = false;  // shapes that the emulator runs in seconds
+    std::string only;   // part of the names to run; empty for all
     int samples = 25;
 };
 

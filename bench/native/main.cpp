@@ -47,11 +47,12 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "moek_bench: %s\n", failure.what());
         return 3;
     }
-    std::printf("{\"what\": \"device\", \"name\": \"%s\", \"capability\": %d, \"multiprocessors\": %d, \"emulated\": %d, "
-                "\"l2_bytes\": %llu, \"memory_bytes\": %llu, \"version\": \"%s\"}\n",
-                device->info.name, device->info.capability, device->info.multiprocessors, device->info.emulated,
-                static_cast<unsigned long long>(device->l2_bytes),
-                static_cast<unsigned long long>(device->info.total_bytes), moek_version());
+    std::printf(
+        "{\"what\": \"device\", \"name\": \"%s\", \"capability\": %d, \"multiprocessors\": %d, \"emulated\": %d, "
+        "\"l2_bytes\": %llu, \"memory_bytes\": %llu, \"version\": \"%s\"}\n",
+        device->info.name, device->info.capability, device->info.multiprocessors, device->info.emulated,
+        static_cast<unsigned long long>(device->l2_bytes), static_cast<unsigned long long>(device->info.total_bytes),
+        moek_version());
     run_roofs(*device, options);
     run_packed(*device, options);
     run_dense(*device, options);

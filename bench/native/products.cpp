@@ -17,8 +17,8 @@ struct Shape {
 
 // Experts of Qwen3-30B-A3B, Mixtral-8x7B and Switch-base-128: up (and gate), then down.
 const Shape kShapes[] = {
-    {"Qwen3-30B", 768, 2048, 128, 8},   {"Qwen3-30B", 2048, 768, 128, 8}, {"Mixtral", 14336, 4096, 8, 2},
-    {"Mixtral", 4096, 14336, 8, 2},     {"Switch", 3072, 768, 128, 1},    {"Switch", 768, 3072, 128, 1},
+    {"Qwen3-30B", 768, 2048, 128, 8}, {"Qwen3-30B", 2048, 768, 128, 8}, {"Mixtral", 14336, 4096, 8, 2},
+    {"Mixtral", 4096, 14336, 8, 2},   {"Switch", 3072, 768, 128, 1},    {"Switch", 768, 3072, 128, 1},
 };
 const Shape kTinyShapes[] = {{"tiny", 128, 96, 4, 2}, {"tiny", 64, 200, 3, 1}};
 
@@ -132,8 +132,8 @@ void run_product(Device& device, const Options& options, Rotation& rotation, con
     result.bytes += static_cast<double>(product.x.bytes() + product.y.bytes());
     // A table lookup or a sum of ternary weights is no tensor-core work: its floor is the bytes alone.
     if (kind.dtype == MOEK_BF16) result.flops = 2 * result.weights;
-    print(device, result, time_calls(device, options, rotation.size(),
-                                     [&](int call) { product.queue(device, rotation, call); }));
+    print(device, result,
+          time_calls(device, options, rotation.size(), [&](int call) { product.queue(device, rotation, call); }));
 }
 
 // The paper's kernel: a launch a matrix and token.
@@ -185,8 +185,8 @@ void run_baseline(Device& device, const Options& options, Rotation& rotation, co
     Result result = product_result(rotation, shape, tokens);
     result.detail = "codewords, the paper's kernel";
     result.bytes += static_cast<double>(baseline.x.bytes() + baseline.y.bytes());
-    print(device, result, time_calls(device, options, rotation.size(),
-                                     [&](int call) { baseline.queue(device, rotation, call); }));
+    print(device, result,
+          time_calls(device, options, rotation.size(), [&](int call) { baseline.queue(device, rotation, call); }));
 }
 
 void run_kind(Device& device, const Options& options, const Shape& shape, const Kind& kind,

@@ -1,15 +1,14 @@
-#include "roof.hpp"
-
 #include "device/ptx.cuh"
 #include "device/types.cuh"
+#include "roof.hpp"
 
 namespace moek::bench {
 namespace {
 
 constexpr int kThreads = 256;
 constexpr int kBlocksPerMultiprocessor = 8;
-constexpr int kColumnTiles = 16;    // of mma.sync: 16 x 8 results each, 64 accumulators a thread
-constexpr int kTileColumns = 256;   // of wgmma: 128 accumulators a thread
+constexpr int kColumnTiles = 16;   // of mma.sync: 16 x 8 results each, 64 accumulators a thread
+constexpr int kTileColumns = 256;  // of wgmma: 128 accumulators a thread
 constexpr int kTileDepth = 64;
 constexpr int kWarpgroups = kThreads / 128;
 constexpr int kTileRows = 64;

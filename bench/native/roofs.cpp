@@ -45,9 +45,8 @@ void run_product_roof(Device& device, const Options& options, int kind) {
             throw Failure("a product is " + std::to_string(value) + ", not " + std::to_string(expected));
         }
     }
-    const Times times = time_calls(device, options, 1, [&](int) {
-        MOEK_REQUIRE(launch_mma_roof(y.get<float>(), kind, rounds, launch));
-    });
+    const Times times = time_calls(device, options, 1,
+                                   [&](int) { MOEK_REQUIRE(launch_mma_roof(y.get<float>(), kind, rounds, launch)); });
     const double rate = 1e6 * mma_roof_flops(kind, rounds, launch) / times.median;
     device.bf16_flops_per_second = std::max(device.bf16_flops_per_second, rate);
     print_value(kind == 0 ? "roof/mma" : "roof/wgmma", "tflop_per_s", 1e-12 * rate);

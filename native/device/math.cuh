@@ -38,18 +38,21 @@ MOEK_HOST_DEVICE float exp_f32(float x) {
 }
 
 /// 1 / (1 + e^-x).
-MOEK_HOST_DEVICE float sigmoid(float x) { return 1.0f / (1.0f + exp_f32(-x)); }
+MOEK_HOST_DEVICE float sigmoid(float x) {
+    return 1.0f / (1.0f + exp_f32(-x));
+}
 
 /// x sigmoid(x), the activation of SwiGLU.
-MOEK_HOST_DEVICE float silu(float x) { return x / (1.0f + exp_f32(-x)); }
+MOEK_HOST_DEVICE float silu(float x) {
+    return x / (1.0f + exp_f32(-x));
+}
 
 /// An odd polynomial below 0.625, else 1 - 2 / (1 + e^2|x|) with the sign of x.
 MOEK_HOST_DEVICE float tanh_f32(float x) {
     const float magnitude = fabsf(x);
     if (magnitude < 0.625f) {
         const float u = x * x;
-        const float c[] = {0.00229274482f,  -0.00834394552f, 0.0217689187f,
-                           -0.0539592596f, 0.133333036f,    -0.333333332f};
+        const float c[] = {0.00229274482f, -0.00834394552f, 0.0217689187f, -0.0539592596f, 0.133333036f, -0.333333332f};
         return fmaf(polynomial(c, u) * u, x, x);
     }
     return copysignf(1.0f - 2.0f / (exp_f32(magnitude + magnitude) + 1.0f), x);
@@ -70,9 +73,9 @@ MOEK_HOST_DEVICE float gelu(float x) {
     magnitude = magnitude > 15.0f ? 15.0f : magnitude;
     const float z = magnitude * 0.707106781f;
     // (1 + 2 z) exp(z^2) erfc(z) in (z - 2) / (z + 2).
-    const float c[] = {8.47731183e-05f, 0.000179629601f, -0.000401999675f, -0.00143214548f, 0.00125011985f,
-                       0.00871355954f,  -0.00802953634f, -0.054218563f,    0.164050844f,    -0.166030477f,
-                       -0.0927638135f,  1.27697838f};
+    const float c[] = {8.47731183e-05f, 0.000179629601f, -0.000401999675f, -0.00143214548f,
+                       0.00125011985f,  0.00871355954f,  -0.00802953634f,  -0.054218563f,
+                       0.164050844f,    -0.166030477f,   -0.0927638135f,   1.27697838f};
     const float p = polynomial(c, (z - 2.0f) / (z + 2.0f));
     // exp(-x^2 / 2), corrected by what rounding x^2 lost.
     const float square = magnitude * magnitude;
