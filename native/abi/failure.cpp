@@ -4,6 +4,10 @@
 #include <cstring>
 #include <new>
 
+#if MOEK_EMULATED
+#include "emulator/config.hpp"
+#endif
+
 namespace moek {
 namespace {
 
@@ -41,6 +45,14 @@ moek_status status_of(cudaError_t result) {
     }
 }
 
+// What the emulator found wrong with a kernel; a card tells nothing.
+std::string report_of([[maybe_unused]] cudaError_t result) {
+#if MOEK_EMULATED
+    if (result == cudaErrorLaunchFailure) return ": " + cuemu::last_report();
+#endif
+    return "";
+}
+
 }  // namespace
 
 void fail(moek_status status, const char* format, ...) {
@@ -56,7 +68,8 @@ void check(cudaError_t result, const char* what) {
     if (result == cudaSuccess) return;
     // Clears the error of this launch; those that lost the context stay and show again at the next call.
     cudaGetLastError();
-    fail(status_of(result), "%s: %s (%s)", what, cudaGetErrorString(result), cudaGetErrorName(result));
+    fail(status_of(result), "%s: %s (%s)%s", what, cudaGetErrorString(result), cudaGetErrorName(result),
+         report_of(result).c_str());
 }
 
 moek_status remember_current_exception() noexcept {

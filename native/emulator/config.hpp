@@ -1,4 +1,4 @@
-// What a test may set and read. Nothing in the product includes this file.
+// What a test may set and read. Of the product, only the boundary reads the report of a failed launch.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -142,7 +142,7 @@ bool nobody_moves(Worker& w) {
         return false;
     }
     for (size_t i = 0; i < workers.size(); ++i) {
-        const uint64_t rounds = workers[i]->idle.load(std::memory_order_relaxed);
+        const uint64_t rounds = workers[i]->idle.load(std::memory_order_acquire);
         if (rounds <= w.launch->config.max_idle) return false;
         if (rounds != kEnded && rounds < w.marks[i] + 64) return false;
     }
@@ -157,6 +157,8 @@ bool begin_idle_round(Worker& w) {
     w.idle.store(idle, std::memory_order_relaxed);
     if (idle % 64 == 63 && w.launch->workers.size() > 1) std::this_thread::yield();
     if (idle <= w.launch->config.max_idle || !nobody_moves(w)) return true;
+    // A worker may have moved and ended since the moves were counted.
+    if (moves_of_all(*w.launch) != moves) return true;
     record_failure(*w.launch, "livelock: every thread only polls", nullptr, Site{});
     return false;
 }
@@ -229,7 +231,7 @@ void work(Worker& w) {
     } catch (const std::bad_alloc&) {
         record_failure(*w.launch, "no host memory for a block", nullptr, Site{});
     }
-    w.idle.store(kEnded, std::memory_order_relaxed);
+    w.idle.store(kEnded, std::memory_order_release);
     abandon(w);
     current = outer_thread;
     worker = outer_worker;
