@@ -201,7 +201,7 @@ def check_headers(options):
     if not shutil.which(options.compiler):
         return skip(options.compiler)
     failures = []
-    headers = sorted(os.listdir(options.headers))
+    headers = sorted(name for name in os.listdir(options.headers) if name.endswith(".h"))
     flags = ["-Wall", "-Wextra", "-Wpadded", "-pedantic", "-Werror", "-fsyntax-only"]
     with tempfile.TemporaryDirectory() as folder:
         for language, standard, suffix in (("c", "c99", "c"), ("c++", "c++17", "cpp")):
