@@ -12,9 +12,10 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 
+# The lock files hold no runtime-specific section: publishing must not rewrite them.
 dotnet publish tests/MoeKernels.Tests -c Release -r linux-x64 --self-contained -o "$folder/managed-tests" \
     -p:InvariantGlobalization=true -p:SatelliteResourceLanguages=en -p:DebugType=none \
-    -p:RestoreLockedMode=false -p:RestorePackagesWithLockFile=false
+    -p:NuGetLockFilePath=obj/publish.lock.json
 mkdir -p "$(dirname "$archive")"
 tar -C "$folder" -cJf "$archive" managed-tests
 bytes=$(stat -c %s "$archive")

@@ -60,6 +60,11 @@ void run(const Case& test, const Schedule& schedule) {
     cuemu::config.workers = schedule.workers;
     cuemu::config.resident = schedule.resident;
     cudaDeviceReset();
+#if !MOEK_EMULATED
+    // What tests ask the emulator for is what the card is.
+    cudaDeviceGetAttribute(&cuemu::config.capability_major, cudaDevAttrComputeCapabilityMajor, 0);
+    cudaDeviceGetAttribute(&cuemu::config.capability_minor, cudaDevAttrComputeCapabilityMinor, 0);
+#endif
     test.body();
     check_success(cudaDeviceSynchronize(), "end of the case", __FILE__, __LINE__);
 }
