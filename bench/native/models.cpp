@@ -116,6 +116,12 @@ void run_one_attention(Device& device, const Options& options, const AttentionSh
     args.q_stride = args.y_stride = static_cast<int64_t>(width);
     args.k_stride = args.v_stride = static_cast<int64_t>(kv_width);
     args.q_head_stride = args.k_head_stride = args.v_head_stride = args.y_head_stride = shape.dim;
+    args.positions = positions;
+    uint64_t needed = 0;
+    MOEK_REQUIRE(moek_attention_workspace(&needed, rows, shape.heads, shape.dim, positions));
+    const Memory workspace(device, needed);
+    args.workspace = workspace.get();
+    args.workspace_bytes = workspace.bytes();
     const auto queue = [&](int call) {
         const Cache& cache = caches[call % caches.size()];
         args.k = cache.keys.get<float>();

@@ -86,7 +86,7 @@ def read_usage(cuobjdump, path):
         elif name and USAGE.search(line):
             registers, stack, shared, local = (int(n) for n in USAGE.search(line).groups())
             if int(arch[3:5]) >= 90:
-                shared -= SYSTEM_SHARED
+                shared = max(0, shared - SYSTEM_SHARED)  # kernels without barriers do not pay it
             found[arch, name] = registers, stack, shared, local
             name = None
     return found
