@@ -13,8 +13,8 @@ internal static class CommonOptions
         Recursive = true,
     };
 
-    /// <summary>The commands that run a model where they are told to; the others are the CPU's.</summary>
-    private static readonly string[] DeviceCommands = ["generate", "chat", "eval", "logits", "doctor"];
+    /// <summary>The commands that run a model where they are told to, or plan it; the others are the CPU's.</summary>
+    private static readonly string[] DeviceCommands = ["generate", "chat", "eval", "logits", "doctor", "plan"];
 
     public static Option<bool> Json { get; } = new("--json")
     {

@@ -45,7 +45,11 @@ internal static class PlanCommand
                 return coming.Fits ? ExitCodes.Done : ExitCodes.DoesNotFit;
             }
 
-            var options = new MoeLoadOptions { ContextLength = parsed.GetValue(context) };
+            var options = new MoeLoadOptions
+            {
+                ContextLength = parsed.GetValue(context),
+                Device = CommonOptions.DeviceOf(parsed),
+            };
             var plan = MoeModel.Plan(
                 parsed.GetValue(model)!, options, Machine(parsed.GetValue(memory)), parsed.GetValue(sessions) ?? 1);
             if (terminal.Json)
@@ -97,6 +101,13 @@ internal static class PlanCommand
         terminal.WriteLine(
             $"{(plan.Fits ? "fits" : "does not fit")} the {Units.Bytes(plan.Hardware.AvailableMemoryBytes)} available; "
             + $"{Units.Bytes(plan.BytesPerToken)} of weights read per token");
+        if (plan.OnDevice is { } device)
+        {
+            terminal.WriteLine(
+                $"on {device.Device}: {Units.Bytes(device.WeightBytes)} of weights, {Units.Bytes(device.StateBytes)} of "
+                + $"caches; on the CPU: {(device.HostSteps.Count == 0 ? "nothing" : string.Join(", ", device.HostSteps))}");
+        }
+
         foreach (string advice in plan.Advice)
         {
             terminal.WriteLine(advice);
@@ -118,6 +129,19 @@ internal static class PlanCommand
         json.WriteNumber("bytes_per_token", plan.BytesPerToken);
         json.WriteNumber("available_bytes", plan.Hardware.AvailableMemoryBytes);
         json.WriteBoolean("fits", plan.Fits);
+        if (plan.OnDevice is { } device)
+        {
+            json.WriteStartObject("on_device");
+            json.WriteString("device", device.Device);
+            json.WriteNumber("weight_bytes", device.WeightBytes);
+            json.WriteNumber("state_bytes", device.StateBytes);
+            json.WriteStartArray("host_steps");
+            foreach (string step in device.HostSteps)
+                json.WriteStringValue(step);
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+
         json.WriteStartArray("advice");
         foreach (string advice in plan.Advice)
         {
