@@ -96,6 +96,13 @@ void check_fails(const char* text, const char* file, int line) {
 
 int main(int argc, char** argv) {
     using namespace moek::test;
+#if !MOEK_EMULATED
+    int devices = 0;
+    if (const cudaError_t error = cudaGetDeviceCount(&devices); error != cudaSuccess || devices == 0) {
+        std::printf("no device: %s\n", cudaGetErrorName(error));
+        return 1;
+    }
+#endif
     int num_run = 0;
     for (const Case& test : cases()) {
         if (argc > 1 && !std::strstr(test.name, argv[1])) continue;
