@@ -82,8 +82,10 @@ run_managed() {
     # Inside the checkout, where the tests find their data.
     local folder=artifacts/carried
     rm -rf "$folder" && mkdir -p "$folder" && tar -xf "$carried" -C "$folder" || return 1
-    MOEK_NATIVE="$PWD/$build/libmoekernels_cuda.so" \
-        "$folder/managed-tests/MoeKernels.Tests" --filter-namespace 'MoeKernels.Tests.Cuda*' --progress off
+    # Tests of the device skip where the library does not load: none may, here.
+    MOEK_NATIVE="$(cd "$build" && pwd)/libmoekernels_cuda.so" "$folder/managed-tests/MoeKernels.Tests" \
+        --filter-class 'MoeKernels.Tests.Models.Placement.Device*' --progress off | tee "$folder/log" || return 1
+    grep -Eq '^ *succeeded: [1-9]' "$folder/log" && grep -Eq '^ *skipped: 0$' "$folder/log"
 }
 
 run_sanitizer() {
