@@ -5,7 +5,8 @@ using MoeKernels.Compression;
 
 namespace MoeKernels.Cli.Commands;
 
-/// <summary>Options that say how a model is compressed: of <c>moe compress</c> and <c>moe plan --compress</c>.</summary>
+/// <summary>Options that say how a model is compressed: of <c>moe compress</c> and <c>moe plan
+/// --compress</c>.</summary>
 internal sealed class CompressArguments
 {
     private readonly Option<CompressMethod> _method = new("--method")
@@ -59,7 +60,10 @@ internal sealed class CompressArguments
         command.Validators.Add(result =>
         {
             if (!result.GetValue(_method).HasBudget && (Given(result, _bits) || Given(result, _maxKl)))
-                result.AddError($"--method {result.GetValue(_method)} spends no budget: leave --bits and --max-kl out.");
+            {
+                result.AddError(
+                    $"--method {result.GetValue(_method)} spends no budget: leave --bits and --max-kl out.");
+            }
         });
     }
 

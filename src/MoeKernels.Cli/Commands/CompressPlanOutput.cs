@@ -27,11 +27,12 @@ internal static class CompressPlanOutput
         table.Add("in all", Seconds(plan.TotalSeconds), Units.Bytes(plan.PeakBytes));
         terminal.Write(table.ToString());
         terminal.WriteLine(
-            $"{plan.CalibrationTokens} calibration tokens on {plan.Threads} threads, {Units.Bytes(plan.OutputBytes)} to "
-            + $"write; speeds tried out for {Units.Fixed(plan.TrialSeconds, 1)} s");
+            $"{plan.CalibrationTokens} calibration tokens on {plan.Threads} threads, "
+            + $"{Units.Bytes(plan.OutputBytes)} to write; speeds tried out for {Units.Fixed(plan.TrialSeconds, 1)} s");
         terminal.WriteLine(
             $"{Units.Bytes(plan.NeededBytes)} without pages of files, which "
-            + $"{(plan.Fits ? "fits" : "does not fit")} the {Units.Bytes(plan.Hardware.AvailableMemoryBytes)} available");
+            + $"{(plan.Fits ? "fits" : "does not fit")} the {Units.Bytes(plan.Hardware.AvailableMemoryBytes)} "
+            + "available");
     }
 
     private static string Seconds(double seconds) => seconds == 0 ? "-" : Units.Fixed(seconds, 1);

@@ -5,8 +5,8 @@ using MoeKernels.Planning;
 
 namespace MoeKernels.Cli.Commands;
 
-/// <summary><c>moe plan [model]</c>: memory a model takes before loading it, or with <c>--compress</c> time and memory of
-/// compressing it.</summary>
+/// <summary><c>moe plan [model]</c>: memory a model takes before loading it, or with <c>--compress</c> time and memory
+/// of compressing it.</summary>
 internal static class PlanCommand
 {
     private const string Schema = "moe.plan/1";
@@ -103,9 +103,10 @@ internal static class PlanCommand
             + $"{Units.Bytes(plan.BytesPerToken)} of weights read per token");
         if (plan.OnDevice is { } device)
         {
+            string host = device.HostSteps.Count == 0 ? "nothing" : string.Join(", ", device.HostSteps);
             terminal.WriteLine(
-                $"on {device.Device}: {Units.Bytes(device.WeightBytes)} of weights, {Units.Bytes(device.StateBytes)} of "
-                + $"caches; on the CPU: {(device.HostSteps.Count == 0 ? "nothing" : string.Join(", ", device.HostSteps))}");
+                $"on {device.Device}: {Units.Bytes(device.WeightBytes)} of weights, "
+                + $"{Units.Bytes(device.StateBytes)} of caches; on the CPU: {host}");
         }
 
         foreach (string advice in plan.Advice)

@@ -31,8 +31,8 @@ internal static partial class LinuxMemory
     /// <summary>Starts reading a page-aligned range of a mapped file in the background.</summary>
     internal static void StartReading(nint address, long bytes) => Advise(address, bytes, WillNeed, out _);
 
-    /// <summary>Takes a page-aligned range of a mapped file out of this process's resident memory: it is read again when
-    /// it is touched, from the page cache as long as it is there.</summary>
+    /// <summary>Takes a page-aligned range of a mapped file out of this process's resident memory: it is read again
+    /// when it is touched, from the page cache as long as it is there.</summary>
     internal static void Release(nint address, long bytes) => Advise(address, bytes, DontNeed, out _);
 
     /// <summary>Asks for 2 MiB pages: fewer TLB misses on buffers that are streamed through.</summary>

@@ -3,7 +3,8 @@ using MoeKernels.Interop;
 namespace MoeKernels.Cuda;
 
 /// <summary>Codebook matrices as the native library takes them: in the order of the file, which the resident views have
-/// kept, with the vectors and factors put back into their stored form. It lives while a stack is being placed.</summary>
+/// kept, with the vectors and factors put back into their stored form. It lives while a stack is being
+/// placed.</summary>
 internal sealed unsafe class CodebookSource : IDisposable
 {
     private readonly NativeBuffer _memory;
@@ -48,7 +49,10 @@ internal sealed unsafe class CodebookSource : IDisposable
         {
             CopyVectors(*matrices[c].Vectors, vectors + (c * (vectorBytes / codebooks)));
             for (int k = 0; hasInputs && k < shape.Columns; k++)
-                inputs[((long)c * shape.Columns) + k] = BitConverter.HalfToUInt16Bits((Half)matrices[c].Vectors->InputScales[k]);
+            {
+                var factor = (Half)matrices[c].Vectors->InputScales[k];
+                inputs[((long)c * shape.Columns) + k] = BitConverter.HalfToUInt16Bits(factor);
+            }
         }
 
         moek_codebook_desc desc;

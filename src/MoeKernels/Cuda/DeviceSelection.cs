@@ -11,7 +11,8 @@ internal sealed record DeviceSelection(CudaDevice? Device, string? FallbackReaso
     /// <param name="wanted">The wish.</param>
     /// <param name="required">Fail rather than run on the CPU.</param>
     /// <param name="rounds">See <see cref="CudaDevice.RoundsActivations"/>.</param>
-    /// <exception cref="MoeDeviceException">The device is required and cannot be used; the message says why.</exception>
+    /// <exception cref="MoeDeviceException">The device is required and cannot be used; the message says
+    /// why.</exception>
     public static DeviceSelection Open(Device wanted, bool required, bool rounds)
     {
         if (wanted.Kind == DeviceKind.Cpu)

@@ -12,7 +12,8 @@ public sealed record DevicePlan(
     string Device, long WeightBytes, long StateBytes, IReadOnlyList<string> HostSteps)
 {
     /// <summary>Adds up what goes to the device.</summary>
-    internal static DevicePlan Of(ModelInfo info, ModelDescription model, Device device, int contextLength, int sessions)
+    internal static DevicePlan Of(
+        ModelInfo info, ModelDescription model, Device device, int contextLength, int sessions)
     {
         LayerSpec[] layers = [.. ModelInspector.Layers(model)];
         LayerSpec[] placed = [.. layers.Where(layer => DeviceKernels.Missing(layer) is null)];

@@ -19,7 +19,10 @@ public sealed class CompressCommandTests : IDisposable
     private string Partial => _folder["out.partial"];
 
     private string[] Small =>
-        ["compress", _model.Path, Output, "--bits", "1.6", "--tokens", "512", "--window", "64", "--allocation", "uniform"];
+    [
+        "compress", _model.Path, Output, "--bits", "1.6", "--tokens", "512", "--window", "64", "--allocation",
+        "uniform",
+    ];
 
     public void Dispose()
     {
@@ -70,7 +73,8 @@ public sealed class CompressCommandTests : IDisposable
         Assert.Equal([Output], Directory.GetDirectories(_folder.Path));
     }
 
-    /// <summary>A limit on the size of files stands for the end of the disk: writing beyond it fails likewise.</summary>
+    /// <summary>A limit on the size of files stands for the end of the disk: writing beyond it fails
+    /// likewise.</summary>
     [Theory]
     [InlineData(1, 0)]
     [InlineData(60, 0)]

@@ -55,7 +55,8 @@ internal static class Fuzzing
             }
             catch (Exception e)
             {
-                throw new InvalidOperationException($"seed {seed}: {Convert.ToBase64String(input[..Math.Min(input.Length, 600)])}", e);
+                string start = Convert.ToBase64String(input[..Math.Min(input.Length, 600)]);
+                throw new InvalidOperationException($"seed {seed}: {start}", e);
             }
         }
 

@@ -23,8 +23,8 @@ internal static class CodingSpeedTest
     /// <param name="tokens">Tokens that an expert gets.</param>
     /// <param name="scalar">How a method without a budget rounds; null for codebooks alone.</param>
     /// <param name="parallelism">Workers, all busy at a time.</param>
-    /// <returns>Seconds over those of <see cref="CodingWork"/> for targets, codes and training, and seconds of an expert
-    /// on the grid.</returns>
+    /// <returns>Seconds over those of <see cref="CodingWork"/> for targets, codes and training, and seconds of an
+    /// expert on the grid.</returns>
     public static (double Targets, double Codes, double Training, double Scalar) Run(
         ExpertShape shape, Activation activation, double tokens, ScalarOptions? scalar, ParallelOptions parallelism)
     {

@@ -25,7 +25,7 @@ internal static class CompressPlanner
     /// <param name="pool">Threads; stays the caller's.</param>
     /// <param name="options">Settings.</param>
     /// <param name="cancellation">Stops between measurements.</param>
-    /// <inheritdoc cref="CompressionRun(ModelFolder, ModelDescription, int[], PartialFolder, WorkerPool, CompressOptions, Action{CompressProgress}?, CancellationToken)" path="/exception"/>
+    /// <inheritdoc cref="Compressor.RunAsync" path="/exception"/>
     public static CompressPlan Plan(
         ModelFolder folder, ModelDescription model, int[] ids, WorkerPool pool, CompressOptions options,
         CancellationToken cancellation)

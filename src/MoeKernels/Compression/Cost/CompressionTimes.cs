@@ -2,7 +2,8 @@ using MoeKernels.Models.Description;
 
 namespace MoeKernels.Compression;
 
-/// <summary>How long the stages of a compression take: what each does, counted, at the speeds of this machine.</summary>
+/// <summary>How long the stages of a compression take: what each does, counted, at the speeds of this
+/// machine.</summary>
 /// <param name="sizes">Model and run.</param>
 /// <param name="speed">The machine.</param>
 internal sealed class CompressionTimes(RunSizes sizes, MachineSpeed speed)

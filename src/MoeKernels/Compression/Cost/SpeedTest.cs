@@ -123,7 +123,8 @@ internal sealed unsafe class SpeedTest(
             * _model.VocabularySize / count / pool.Threads;
     }
 
-    /// <summary>From the middle of the largest file, so that what a run before left in memory does not decide.</summary>
+    /// <summary>From the middle of the largest file, so that what a run before left in memory does not
+    /// decide.</summary>
     private double Reading()
     {
         string path = source.Folder.Checkpoint.Files.MaxBy(file => new FileInfo(file).Length)!;

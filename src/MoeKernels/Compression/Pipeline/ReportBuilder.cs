@@ -167,8 +167,8 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         .Select((layer, i) => (Block: SparseBlock(i), Matrices: layer.Unfactored)).Where(layer => layer.Matrices > 0)
         .Select(layer => string.Create(
             CultureInfo.InvariantCulture,
-            $"Layer {layer.Block}: {layer.Matrices} matrices were rounded to the nearest levels, because the moments of "
-                + $"their inputs have no factor."));
+            $"Layer {layer.Block}: {layer.Matrices} matrices were rounded to the nearest levels, because the "
+                + $"moments of their inputs have no factor."));
 
     private CodedStack Stored(Cell cell) => coded.Coded.First(stack => stack.Name == cell.Stack);
 

@@ -16,8 +16,8 @@ internal static class ModelLoader
     /// <param name="progress">Told the bytes read, when weights are read ahead.</param>
     /// <param name="roundRotaryToBFloat16">See <see cref="RopeSpec.RoundToBFloat16"/>.</param>
     /// <param name="exactTernary">Whether ternary matrices become dense ones.</param>
-    /// <param name="placement">Puts the layers on a device, and is disposed with the model, also when loading fails; null
-    /// for the CPU.</param>
+    /// <param name="placement">Puts the layers on a device, and is disposed with the model, also when loading fails;
+    /// null for the CPU.</param>
     /// <param name="cancellation">Stops between layers and between pieces of a file.</param>
     /// <exception cref="MoeFormatException">A file, key or tensor is missing or wrong.</exception>
     /// <exception cref="MoeUnsupportedException">The model needs something this library does not do.</exception>
@@ -67,6 +67,7 @@ internal static class ModelLoader
             builder.BuildInput(spec, vocabulary, hidden, cached: false),
             builder.Build(spec, hidden, cancellation),
             builder.Readers);
-        return new TransformerParts(input, stack, new HostHead(binder.Linear(description.Head)), builder.Stateful, encoder);
+        var head = new HostHead(binder.Linear(description.Head));
+        return new TransformerParts(input, stack, head, builder.Stateful, encoder);
     }
 }

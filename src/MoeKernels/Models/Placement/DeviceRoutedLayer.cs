@@ -44,8 +44,8 @@ internal sealed unsafe class DeviceRoutedLayer : DeviceLayer
         _moe = new DeviceMoe(device, source, routed, shared, what);
     }
 
-    /// <summary>A routing that is decided for the next calls, ids and weights [tokens × k], instead of the router's: for
-    /// comparing precisions, where a rounded logit may choose another expert. Null in normal use.</summary>
+    /// <summary>A routing that is decided for the next calls, ids and weights [tokens × k], instead of the router's:
+    /// for comparing precisions, where a rounded logit may choose another expert. Null in normal use.</summary>
     public (int[] Ids, float[] Weights)? Forced { get; set; }
 
     /// <summary>E.</summary>
@@ -57,7 +57,8 @@ internal sealed unsafe class DeviceRoutedLayer : DeviceLayer
     /// <inheritdoc/>
     public override long ScratchBytes(CudaDevice device, ForwardBatch batch) =>
         (2 * DeviceQueue.Rounded(batch.Rows * (long)sizeof(int)))
-        + (2 * DeviceQueue.Rounded((long)batch.Rows * _router.TopK * sizeof(int))) + _moe.ScratchBytes(device, batch.Rows);
+        + (2 * DeviceQueue.Rounded((long)batch.Rows * _router.TopK * sizeof(int)))
+        + _moe.ScratchBytes(device, batch.Rows);
 
     /// <inheritdoc/>
     /// <exception cref="MoeUnsupportedException">A trace of the router is wanted.</exception>

@@ -64,6 +64,7 @@ internal sealed unsafe class DeviceStack(
         int rows = context.Batch.Rows;
         queue.CopyOut(host, stream, (long)rows * hidden * sizeof(float));
         queue.Synchronize();
-        trace.Record($"{tracePrefix}hidden.{index}", new ReadOnlySpan<float>(host, checked(rows * hidden)), rows, hidden);
+        ReadOnlySpan<float> values = new(host, checked(rows * hidden));
+        trace.Record($"{tracePrefix}hidden.{index}", values, rows, hidden);
     }
 }

@@ -61,7 +61,8 @@ public sealed class CompressPlanTests : IDisposable
             "plan", Sample, "--compress", "--tokens", "2048", "--for", "16MiB");
         Assert.Equal(5, small.ExitCode);
         Assert.Contains("does not fit the 16.0 MiB available", small.Output, StringComparison.Ordinal);
-        foreach (string[] wrong in (string[][])[["--bits", "1"], ["--compress", "--ctx", "64"], ["--compress", "--bits", "9"]])
+        string[][] mistakes = [["--bits", "1"], ["--compress", "--ctx", "64"], ["--compress", "--bits", "9"]];
+        foreach (string[] wrong in mistakes)
             Assert.Equal(2, (await MoeCommand.RunAsync(["plan", Sample, .. wrong])).ExitCode);
     }
 

@@ -6,17 +6,17 @@ using MoeKernels.Tests.Formats;
 
 namespace MoeKernels.Tests.Models.Placement;
 
-/// <summary>Models on a device whose arithmetic is not the CPU's: bf16 activations, and packed experts. The CPU's routers
-/// choose for both, since a rounded logit may choose another expert.</summary>
+/// <summary>Models on a device whose arithmetic is not the CPU's: bf16 activations, and packed experts. The CPU's
+/// routers choose for both, since a rounded logit may choose another expert.</summary>
 [Collection("Cpu")]
 public sealed class DevicePrecisionTests
 {
-    /// <summary>A product rounds its inputs and outputs to 2^-9: three of them a layer and a few layers of random weights
-    /// stay below this part of the logits' root mean square.</summary>
+    /// <summary>A product rounds its inputs and outputs to 2^-9: three of them a layer and a few layers of random
+    /// weights stay below this part of the logits' root mean square.</summary>
     private const double BFloat16Tolerance = 2e-2;
 
-    /// <summary>The CPU rounds activations and tables to 8 bits, the device activations to 16: what the CPU differs from
-    /// the widened model, here with attention and head in codebooks too.</summary>
+    /// <summary>The CPU rounds activations and tables to 8 bits, the device activations to 16: what the CPU differs
+    /// from the widened model, here with attention and head in codebooks too.</summary>
     private const double CodebookTolerance = 7e-2;
 
     /// <summary>As for the CPU's tests: delta nets amplify.</summary>

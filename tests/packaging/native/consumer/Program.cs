@@ -1,5 +1,5 @@
-// What a user of the packages writes: text from a model on the device, and the layer of ../sample.c by the managed library.
-//   consumer MODEL            generates on the device, prints where it ran and the text
+// What a user of the packages writes: text from a model on the device, and the layer of ../sample.c by the managed
+// library.   consumer MODEL            generates on the device, prints where it ran and the text
 //   consumer --layer          prints the layer's output, one number a line
 //   consumer --reason         prints why there is no device
 using System.Globalization;
@@ -34,7 +34,8 @@ static async Task Generate(string path)
     await using var model = await MoeModel.LoadAsync(path, options);
     Console.Error.WriteLine($"{model.Backend} by {model.Backend.NativePath}");
     using var session = model.CreateSession();
-    await foreach (var update in session.GenerateAsync("It was a", new GenerationOptions { MaxNewTokens = 8, Temperature = 0 }))
+    var sampling = new GenerationOptions { MaxNewTokens = 8, Temperature = 0 };
+    await foreach (var update in session.GenerateAsync("It was a", sampling))
         Console.Write(update.Text);
     Console.WriteLine();
 }
