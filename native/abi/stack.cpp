@@ -1,7 +1,5 @@
 #include "abi/stack.hpp"
 
-#include <memory>
-
 #include "abi/arguments.hpp"
 
 namespace moek {
@@ -50,14 +48,23 @@ const T* place(moek_context& context, Stack& stack, const T* array, uint64_t cou
     return stack.owned.back().template as<T>();
 }
 
+// Made once: a model has some hundred stacks, and the dictionary takes a tenth of a second.
+const std::vector<uint32_t>& host_dictionary() {
+    static const std::vector<uint32_t> words = [] {
+        std::vector<uint32_t> made(2 * 65536);
+        qmoe_dictionary(made.data());
+        return made;
+    }();
+    return words;
+}
+
 const uint32_t* dictionary_of(moek_context& context) {
     const std::lock_guard<std::mutex> lock(context.dictionary_lock);
     if (context.dictionary == nullptr) {
-        constexpr uint64_t kWords = 2ull * 65536;
-        const std::unique_ptr<uint32_t[]> words(new uint32_t[kWords]);
-        qmoe_dictionary(words.get());
-        void* memory = device_allocate(context, kWords * sizeof(uint32_t));
-        const cudaError_t copied = cudaMemcpy(memory, words.get(), kWords * sizeof(uint32_t), cudaMemcpyHostToDevice);
+        const std::vector<uint32_t>& words = host_dictionary();
+        const uint64_t bytes = words.size() * sizeof(uint32_t);
+        void* memory = device_allocate(context, bytes);
+        const cudaError_t copied = cudaMemcpy(memory, words.data(), bytes, cudaMemcpyHostToDevice);
         if (copied != cudaSuccess) device_free(context, memory);
         check(copied, "copying the dictionary");
         context.dictionary = memory;
@@ -220,15 +227,13 @@ Stack make_qmoe(moek_context& context, const moek_qmoe_desc& desc, bool borrow, 
     view.matrices = desc.matrices;
     view.dictionary = dictionary_of(context);
 
-    const std::unique_ptr<uint32_t[]> dictionary(new uint32_t[2 * 65536]);
-    qmoe_dictionary(dictionary.get());
     const HostView<uint16_t> words(desc.codewords, static_cast<uint64_t>(codewords), borrow);
     QmoeStack host = view;
     host.codewords = words.get();
     host.row_offsets = offsets.get();
     const HostView<uint16_t> levels(desc.min_max, 2 * row_count, borrow);
     host.min_max = levels.get();
-    const int64_t bad = qmoe_first_bad_row(host, dictionary.get(), codewords);
+    const int64_t bad = qmoe_first_bad_row(host, host_dictionary().data(), codewords);
     if (bad >= 0) {
         fail(MOEK_E_DATA, "%s: row %lld: its codewords do not make %d weights, or a level is not finite", name,
              static_cast<long long>(bad), desc.columns);
