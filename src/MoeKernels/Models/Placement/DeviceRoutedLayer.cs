@@ -51,6 +51,9 @@ internal sealed unsafe class DeviceRoutedLayer : DeviceLayer
     /// <summary>E.</summary>
     public int Experts => _router.Experts;
 
+    /// <summary>k.</summary>
+    public int TopK => _router.TopK;
+
     /// <summary>Module path of the router.</summary>
     public string Module { get; }
 

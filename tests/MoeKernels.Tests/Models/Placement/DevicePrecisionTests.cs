@@ -1,8 +1,10 @@
 using MoeKernels.Compression;
+using MoeKernels.Models.KvCache;
 using MoeKernels.Models.Placement;
 using MoeKernels.Tests.Compression.Pipeline;
 using MoeKernels.Tests.Cuda;
 using MoeKernels.Tests.Formats;
+using MoeKernels.Tests.Models.EncoderDecoder;
 
 namespace MoeKernels.Tests.Models.Placement;
 
@@ -22,7 +24,8 @@ public sealed class DevicePrecisionTests
     /// <summary>As for the CPU's tests: delta nets amplify.</summary>
     private const double DeltaNetTolerance = 0.1;
 
-    public static TheoryData<string> Folders => DecoderReferenceTests.Folders;
+    public static TheoryData<string> Folders =>
+        [.. DecoderReferenceTests.Folders, .. EncoderDecoderReferenceTests.Folders];
 
     [Theory]
     [MemberData(nameof(Folders))]
@@ -36,6 +39,10 @@ public sealed class DevicePrecisionTests
     [InlineData("gpt_oss", 6, 3)]
     [InlineData("llama4-text", 4, 1)]
     [InlineData("qwen3_next", 8, 1)]
+    [InlineData("switch", 8, 1)]
+    [InlineData("switch-drops", 5, 2)]
+    [InlineData("switch-all-sparse", 10, 1)]
+    [InlineData("nllb_moe", 6, 3)]
     public void Codebooks_WithTheCpusRouting_GiveItsLogits(string name, int dimension, int stages)
     {
         using TempFolder folder = new();
@@ -60,17 +67,28 @@ public sealed class DevicePrecisionTests
         using TestModel onDevice = TestModel.Load(folder, 1, cast, placement);
         using TestModel onCpu = TestModel.Load(folder, 2, cast);
         using Golden golden = new(Golden.Folder(name));
-        int[] tokens = golden.Rows("input_ids")[0];
         RecordingTrace trace = new();
         onCpu.Forwarding.Trace = trace;
-        float[] expected = onCpu.Prefill(tokens);
+        float[] expected = Logits(onCpu, golden);
         foreach (DeviceRoutedLayer layer in placement.RoutedLayers)
             layer.Forced = RoutingOf(trace, layer);
 
-        float[] actual = onDevice.Prefill(tokens);
+        float[] actual = Logits(onDevice, golden);
         double error = ForcedRouting.RelativeError(expected, actual);
         Assert.NotEqual(0, error);
         Assert.True(error <= tolerance, $"{name}: {error:G3} of the root mean square");
+    }
+
+    /// <summary>Logits of every row of the first sequence.</summary>
+    private static float[] Logits(TestModel model, Golden golden)
+    {
+        int[] tokens = golden.Rows("input_ids")[0];
+        if (!golden.Has("decoder_input_ids"))
+            return model.Prefill(tokens);
+
+        using SequenceState state = model.NewSequence();
+        model.Encode([state], [tokens], [golden.Rows("attention_mask")[0]]);
+        return model.Forward([state], [golden.Rows("decoder_input_ids")[0]]);
     }
 
     /// <summary>Ids and weights of a router, from whichever form the family's records have.</summary>
@@ -79,10 +97,26 @@ public sealed class DevicePrecisionTests
         string prefix = $"router.{layer.Module}.";
         if (trace.Ints.TryGetValue(prefix + "ids", out int[]? ids))
             return (ids, trace.Floats[prefix + "weights"]);
+        if (trace.Ints.TryGetValue(prefix + "selected", out int[]? selected))
+        {
+            int[] only = [.. selected.Chunk(layer.Experts).Select(token => Array.IndexOf(token, 1))];
+            return (only, trace.Floats[prefix + "weight"]);
+        }
 
-        // [tokens, experts], 0 where an expert was not chosen.
-        float[] scores = trace.Floats[prefix + "scores"];
-        int[] chosen = [.. Enumerable.Range(0, scores.Length).Where(i => scores[i] != 0)];
-        return ([.. chosen.Select(i => i % layer.Experts)], [.. chosen.Select(i => scores[i])]);
+        return ChosenOf(trace.Floats.GetValueOrDefault(prefix + "scores") ?? trace.Floats[prefix + "combine"], layer);
+    }
+
+    /// <summary>The choices behind weights [tokens, experts] that are 0 where an expert was not chosen; -1 for those
+    /// that were dropped.</summary>
+    private static (int[] Ids, float[] Weights) ChosenOf(float[] weights, DeviceRoutedLayer layer)
+    {
+        var ids = new List<int>();
+        foreach (float[] token in weights.Chunk(layer.Experts))
+        {
+            int[] chosen = [.. Enumerable.Range(0, layer.Experts).Where(expert => token[expert] != 0)];
+            ids.AddRange([.. chosen, .. Enumerable.Repeat(-1, layer.TopK - chosen.Length)]);
+        }
+
+        return ([.. ids], [.. ids.Select((id, i) => id < 0 ? 0 : weights[(i / layer.TopK * layer.Experts) + id])]);
     }
 }
