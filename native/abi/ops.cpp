@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t kMaxRows = INT32_MAX;
 constexpr int32_t kMaxWidth = 1 << 24;
+constexpr int64_t kMaxStride = int64_t{1} << 40;
 constexpr uint64_t kFloat = sizeof(float);
 
 // Bytes from the first to the last element of rows that lie a stride apart.
@@ -39,7 +40,27 @@ moek_attention_args default_args() {
 void check_strides(const moek_attention_args& args) {
     const int64_t strides[] = {args.q_stride, args.q_head_stride, args.k_stride, args.k_head_stride,
                                args.v_stride, args.v_head_stride, args.y_stride, args.y_head_stride};
-    for (const int64_t stride : strides) require_range(stride, 0, int64_t{1} << 40, "a stride");
+    for (const int64_t stride : strides) require_range(stride, 0, kMaxStride, "a stride");
+}
+
+moek_heads_args default_heads() {
+    moek_heads_args args{};
+    args.struct_size = sizeof args;
+    return args;
+}
+
+// Elements from the first to the last one of heads that lie strides apart.
+uint64_t extent(const moek_heads_args& args, int64_t stride, int64_t head_stride, const char* name) {
+    return product(args.rows - 1, stride, name) + product(args.heads - 1, head_stride, name) + args.width;
+}
+
+// Heads may lie inside rows or rows inside heads.
+void check_heads_apart(const moek_heads_args& args) {
+    const bool heads_inside =
+        args.y_head_stride >= args.width && args.y_stride >= args.y_head_stride * (args.heads - 1) + args.width;
+    const bool rows_inside =
+        args.y_stride >= args.width && args.y_head_stride >= args.y_stride * (args.rows - 1) + args.width;
+    if (!heads_inside && !rows_inside) fail(MOEK_E_ARGUMENT, "y_stride and y_head_stride make heads of y overlap");
 }
 
 Attention attention_of(const moek_attention_args& args) {
@@ -246,6 +267,63 @@ moek_status moek_gate(float* y, moek_context* context, const float* gate, int64_
         require_device(*context, gate, gate_bytes, 4, "gate");
         require_apart(y, y_bytes, "y", gate, gate_bytes, "gate");
         check(launch_gate(y, gate, rows, width, gate_stride, launch_on(*context, stream)), "gate");
+    });
+}
+
+moek_status moek_scale_rows(float* x, moek_context* context, const float* factors, int64_t rows, int32_t width,
+                            int64_t stride, void* stream) {
+    return guarded([&] {
+        require_pointer(context, "context");
+        require_range(rows, 0, kMaxRows, "rows");
+        require_range(width, 1, kMaxWidth, "width");
+        require_range(stride, width, INT64_MAX, "stride");
+        DeviceScope scope(*context);
+        if (rows == 0) return;
+        const uint64_t bytes = span(rows, width, stride, "x");
+        require_device(*context, x, bytes, 4, "x");
+        require_device(*context, factors, rows * kFloat, 4, "factors");
+        require_apart(x, bytes, "x", factors, rows * kFloat, "factors");
+        check(launch_scale_rows(x, factors, rows, width, stride, launch_on(*context, stream)), "scaled rows");
+    });
+}
+
+void moek_heads_args_init(moek_heads_args* args) {
+    if (args != nullptr) *args = default_heads();
+}
+
+moek_status moek_copy_heads(moek_context* context, const moek_heads_args* args, void* stream) {
+    return guarded([&] {
+        require_pointer(context, "context");
+        const moek_heads_args taken = take(args, default_heads(), sizeof(moek_heads_args), "args");
+        require_range(taken.rows, 0, kMaxRows, "rows");
+        require_range(taken.heads, 1, 1 << 16, "heads");
+        require_range(taken.width, 1, kMaxWidth, "width");
+        require_range(taken.reserved0, 0, 0, "reserved0");
+        for (const int64_t stride : {taken.x_stride, taken.x_head_stride, taken.y_stride, taken.y_head_stride})
+            require_range(stride, 0, kMaxStride, "a stride");
+        CopyHeads call;
+        call.x_type = io_element(taken.x_dtype);
+        call.y_type = io_element(taken.y_dtype);
+        DeviceScope scope(*context);
+        if (taken.rows == 0) return;
+        const uint64_t x_size = element_bytes(taken.x_dtype, "x_dtype");
+        const uint64_t y_size = element_bytes(taken.y_dtype, "y_dtype");
+        const uint64_t x_bytes = product(extent(taken, taken.x_stride, taken.x_head_stride, "x"), x_size, "x");
+        const uint64_t y_bytes = product(extent(taken, taken.y_stride, taken.y_head_stride, "y"), y_size, "y");
+        check_heads_apart(taken);
+        require_device(*context, taken.x, x_bytes, x_size, "x");
+        require_device(*context, taken.y, y_bytes, y_size, "y");
+        require_apart(taken.x, x_bytes, "x", taken.y, y_bytes, "y");
+        call.x = taken.x;
+        call.y = taken.y;
+        call.rows = taken.rows;
+        call.heads = taken.heads;
+        call.width = taken.width;
+        call.x_stride = taken.x_stride;
+        call.x_head_stride = taken.x_head_stride;
+        call.y_stride = taken.y_stride;
+        call.y_head_stride = taken.y_head_stride;
+        check(launch_copy_heads(call, launch_on(*context, stream)), "copy of heads");
     });
 }
 

@@ -41,6 +41,20 @@ MOEK_DEVICE float4 load_quad(const T* row, int32_t i, int32_t width) {
     }
 }
 
+/// The other way: elements [i, i + 4) of a row, nothing past its end.
+template <class T, bool kWhole>
+MOEK_DEVICE void store_quad(T* row, int32_t i, int32_t width, const float4& quad) {
+    const Vector<T, kQuad> values = {
+        {from_float<T>(quad.x), from_float<T>(quad.y), from_float<T>(quad.z), from_float<T>(quad.w)}};
+    if constexpr (kWhole) {
+        store_vector(row + i, values);
+    } else {
+#pragma unroll
+        for (int e = 0; e < kQuad; ++e)
+            if (i + e < width) row[i + e] = values.values[e];
+    }
+}
+
 /// sum + a . b, one product after the other, each fused.
 MOEK_DEVICE float add_products(float sum, const float4& a, const float4& b) {
     sum = fmaf(a.x, b.x, sum);

@@ -89,6 +89,50 @@ public unsafe struct moek_attention_args
     public ulong workspace_bytes;
 }
 
+/// <summary>A copy of heads between two layouts; strides in elements.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 80)]
+public unsafe struct moek_heads_args
+{
+    /// <summary>Bytes of this struct as the caller knows it.</summary>
+    public uint struct_size;
+
+    /// <summary>Heads of a row.</summary>
+    public int heads;
+
+    /// <summary>Rows, 0 allowed.</summary>
+    public long rows;
+
+    /// <summary>Elements of a head.</summary>
+    public int width;
+
+    /// <summary><see cref="moek_dtype.MOEK_F32"/> or <see cref="moek_dtype.MOEK_BF16"/>.</summary>
+    public int x_dtype;
+
+    /// <summary><see cref="moek_dtype.MOEK_F32"/> or <see cref="moek_dtype.MOEK_BF16"/>.</summary>
+    public int y_dtype;
+
+    /// <summary>0.</summary>
+    public int reserved0;
+
+    /// <summary>[rows, heads, width] with the strides below.</summary>
+    public void* x;
+
+    /// <summary>Receives [rows, heads, width]; must not overlap x.</summary>
+    public void* y;
+
+    /// <summary>Between rows of x.</summary>
+    public long x_stride;
+
+    /// <summary>Between heads of x.</summary>
+    public long x_head_stride;
+
+    /// <summary>Between rows of y.</summary>
+    public long y_stride;
+
+    /// <summary>Between heads of y. Heads of y must not overlap.</summary>
+    public long y_head_stride;
+}
+
 public static unsafe partial class Moek
 {
     /// <summary>Root mean square norm: y = x / sqrt(mean(x^2) + epsilon) * (weight + offset), row by row.</summary>
@@ -202,6 +246,38 @@ public static unsafe partial class Moek
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
     public static partial moek_status moek_gate(
         float* y, moek_context* context, float* gate, long rows, int width, long gate_stride, void* stream);
+
+    /// <summary>Scales rows: x[r, i] *= factors[r], in place.</summary>
+    /// <param name="x">device, rows <paramref name="stride"/> floats apart</param>
+    /// <param name="context">a context</param>
+    /// <param name="factors">device, [rows]; must not overlap x</param>
+    /// <param name="rows">0 allowed</param>
+    /// <param name="width">elements of a row</param>
+    /// <param name="stride">at least width</param>
+    /// <param name="stream">NULL or a stream</param>
+    /// <returns>as <see cref="Moek.moek_rms_norm"/></returns>
+    [LibraryImport(Library, EntryPoint = "moek_scale_rows")]
+    [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
+    public static partial moek_status moek_scale_rows(
+        float* x, moek_context* context, float* factors, long rows, int width, long stride, void* stream);
+
+    /// <summary>Sets every field but struct_size to 0 and NULL.</summary>
+    [LibraryImport(Library, EntryPoint = "moek_heads_args_init")]
+    [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
+    public static partial void moek_heads_args_init(moek_heads_args* args);
+
+    /// <summary>Copies heads: y[r, h, i] = x[r, h, i], rounded to nearest even where y is bf16.</summary>
+    /// <param name="context">a context</param>
+    /// <param name="args">read during the call; its arrays are device memory</param>
+    /// <param name="stream">NULL or a stream</param>
+    /// <returns><see cref="moek_status.MOEK_OK"/>; <see cref="moek_status.MOEK_E_ARGUMENT"/>;
+    /// <see cref="moek_status.MOEK_E_ABI"/>; <see cref="moek_status.MOEK_E_DEVICE"/></returns>
+    /// <remarks>With rows inside heads on one side, it leads into a product of each head with a matrix of its own and
+    /// out of it (<see cref="Moek.moek_grouped_gemm"/>, <c>expert_offsets</c> = 0, rows, 2 rows, ...), as absorbed
+    /// latent attention needs.</remarks>
+    [LibraryImport(Library, EntryPoint = "moek_copy_heads")]
+    [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
+    public static partial moek_status moek_copy_heads(moek_context* context, moek_heads_args* args, void* stream);
 
     /// <summary>Converts fp32 to bf16, to nearest even, or bf16 to fp32.</summary>
     /// <param name="y">device, [count] in <paramref name="y_dtype"/></param>

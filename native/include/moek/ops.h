@@ -184,6 +184,69 @@ MOEK_API moek_status moek_gate(float *y, moek_context *context, const float *gat
                                int32_t width, int64_t gate_stride, void *stream);
 
 /**
+ * Scales rows: x[r, i] *= factors[r], in place.
+ *
+ * @param      x        device, rows `stride` floats apart
+ * @param      context  a context
+ * @param      factors  device, [rows]; must not overlap x
+ * @param      rows     0 allowed
+ * @param      width    elements of a row
+ * @param      stride   at least width
+ * @param      stream   NULL or a stream
+ * @return as moek_rms_norm
+ */
+MOEK_API moek_status moek_scale_rows(float *x, moek_context *context, const float *factors,
+                                     int64_t rows, int32_t width, int64_t stride, void *stream);
+
+/** A copy of heads between two layouts; strides in elements. */
+typedef struct moek_heads_args {
+    /** Bytes of this struct as the caller knows it. */
+    uint32_t struct_size;
+    /** Heads of a row. */
+    int32_t heads;
+    /** Rows, 0 allowed. */
+    int64_t rows;
+    /** Elements of a head. */
+    int32_t width;
+    /** MOEK_F32 or MOEK_BF16. */
+    int32_t x_dtype;
+    /** MOEK_F32 or MOEK_BF16. */
+    int32_t y_dtype;
+    /** 0. */
+    int32_t reserved0;
+    /** [rows, heads, width] with the strides below. */
+    const void *x;
+    /** Receives [rows, heads, width]; must not overlap x. */
+    void *y;
+    /** Between rows of x. */
+    int64_t x_stride;
+    /** Between heads of x. */
+    int64_t x_head_stride;
+    /** Between rows of y. */
+    int64_t y_stride;
+    /** Between heads of y. Heads of y must not overlap. */
+    int64_t y_head_stride;
+} moek_heads_args;
+
+/** Sets every field but struct_size to 0 and NULL. */
+MOEK_API void moek_heads_args_init(moek_heads_args *args);
+
+/**
+ * Copies heads: y[r, h, i] = x[r, h, i], rounded to nearest even where y is bf16.
+ *
+ * With rows inside heads on one side, it leads into a product of each head with a matrix of its own
+ * and out of it (moek_grouped_gemm, `expert_offsets` = 0, rows, 2 rows, ...), as absorbed latent
+ * attention needs.
+ *
+ * @param context  a context
+ * @param args     read during the call; its arrays are device memory
+ * @param stream   NULL or a stream
+ * @return MOEK_OK; MOEK_E_ARGUMENT; MOEK_E_ABI; MOEK_E_DEVICE
+ */
+MOEK_API moek_status moek_copy_heads(moek_context *context, const moek_heads_args *args,
+                                     void *stream);
+
+/**
  * Converts fp32 to bf16, to nearest even, or bf16 to fp32.
  *
  * @param[out] y        device, [count] in `y_dtype`

@@ -1,4 +1,5 @@
 #include "kernels/ops/elementwise.cuh"
+#include "kernels/ops/heads.cuh"
 #include "kernels/ops/ops.hpp"
 #include "kernels/ops/rows.cuh"
 
@@ -29,6 +30,34 @@ cudaError_t for_elements(const Operation& operation, int64_t count, const Launch
     shape.block = dim3(kElementThreads);
     shape.stream = launch.stream;
     return moek::launch(elementwise_kernel<Operation>, shape, operation, count);
+}
+
+template <class Y, class X>
+bool whole_heads(const CopyHeads& call) {
+    const int64_t all = call.width | call.x_stride | call.x_head_stride | call.y_stride | call.y_head_stride;
+    return all % kQuad == 0 && aligned<X>(call.x, kQuad) && aligned<Y>(call.y, kQuad);
+}
+
+template <class Y, class X>
+cudaError_t copy_heads_typed(const CopyHeads& call, const Launch& launch) {
+    LaunchShape shape;
+    shape.grid = dim3(static_cast<unsigned>(call.rows), (call.heads + kHeadWarps - 1) / kHeadWarps);
+    shape.block = dim3(kHeadThreads);
+    shape.stream = launch.stream;
+    return whole_heads<Y, X>(call) ? moek::launch(copy_heads_kernel<Y, X, true>, shape, call)
+                                   : moek::launch(copy_heads_kernel<Y, X, false>, shape, call);
+}
+
+template <class Y>
+cudaError_t copy_heads_to(const CopyHeads& call, const Launch& launch) {
+    switch (call.x_type) {
+        case Element::kF32:
+            return copy_heads_typed<Y, float>(call, launch);
+        case Element::kBF16:
+            return copy_heads_typed<Y, bf16>(call, launch);
+        default:
+            return cudaErrorInvalidValue;
+    }
 }
 
 template <class X, class W>
@@ -107,6 +136,26 @@ cudaError_t launch_gate(float* y, const float* gate, int64_t rows, int32_t width
     if (rows == 0) return cudaSuccess;
     if (!rows_fit(rows)) return cudaErrorInvalidValue;
     return moek::launch(gate_kernel, row_shape(rows, width, launch), y, gate, width, gate_stride);
+}
+
+cudaError_t launch_scale_rows(float* x, const float* factors, int64_t rows, int32_t width, int64_t stride,
+                              const Launch& launch) {
+    if (rows == 0) return cudaSuccess;
+    if (!rows_fit(rows)) return cudaErrorInvalidValue;
+    return moek::launch(scale_rows_kernel, row_shape(rows, width, launch), x, factors, width, stride);
+}
+
+cudaError_t launch_copy_heads(const CopyHeads& call, const Launch& launch) {
+    if (call.rows == 0) return cudaSuccess;
+    if (!rows_fit(call.rows)) return cudaErrorInvalidValue;
+    switch (call.y_type) {
+        case Element::kF32:
+            return copy_heads_to<float>(call, launch);
+        case Element::kBF16:
+            return copy_heads_to<bf16>(call, launch);
+        default:
+            return cudaErrorInvalidValue;
+    }
 }
 
 cudaError_t launch_shared_gate(const SharedGate& call, const Launch& launch) {

@@ -56,6 +56,16 @@ struct Attention {
     Workspace workspace;
 };
 
+// Strides in elements. Heads of y do not overlap.
+struct CopyHeads {
+    void* y = nullptr;
+    const void* x = nullptr;
+    Element y_type = Element::kF32, x_type = Element::kF32;  // kF32 or kBF16
+    int64_t rows = 0;
+    int32_t heads = 0, width = 0;
+    int64_t x_stride = 0, x_head_stride = 0, y_stride = 0, y_head_stride = 0;
+};
+
 cudaError_t launch_rms_norm(const RmsNorm& call, const Launch& launch);
 cudaError_t launch_layer_norm(const LayerNorm& call, const Launch& launch);
 cudaError_t launch_rope(const Rope& call, const Launch& launch);
@@ -68,6 +78,11 @@ cudaError_t launch_clamp(float* x, float limit, int64_t count, const Launch& lau
 // y[r, i] *= sigmoid(gate[r, i])
 cudaError_t launch_gate(float* y, const float* gate, int64_t rows, int32_t width, int64_t gate_stride,
                         const Launch& launch);
+// x[r, i] *= factors[r]
+cudaError_t launch_scale_rows(float* x, const float* factors, int64_t rows, int32_t width, int64_t stride,
+                              const Launch& launch);
+// y[r, h] = x[r, h]
+cudaError_t launch_copy_heads(const CopyHeads& call, const Launch& launch);
 // y[r] *= sigmoid(x[r] . weight + bias): the gate of a shared expert
 struct SharedGate {
     float* y = nullptr;       // [rows, width]

@@ -104,6 +104,18 @@ __global__ void __launch_bounds__(kRowThreads)
     for (int32_t i = threadIdx.x; i < width; i += blockDim.x) row[i] *= sigmoid(gates[i]);
 }
 
+// x[r, i] *= factors[r].
+//
+// Grid    one block a row.
+// Block   round the row.
+// Moves   2 words an element (derived).
+__global__ void __launch_bounds__(kRowThreads)
+    scale_rows_kernel(float* x, const float* factors, int32_t width, int64_t stride) {
+    float* row = x + blockIdx.x * stride;
+    const float factor = factors[blockIdx.x];
+    for (int32_t i = threadIdx.x; i < width; i += blockDim.x) row[i] *= factor;
+}
+
 // y[r] *= sigmoid(x[r] . weight + bias).
 //
 // Grid    one block a row.

@@ -15,6 +15,7 @@ internal static unsafe class Layouts
         Layout_moek_layer_desc(),
         Layout_moek_forward_args(),
         Layout_moek_attention_args(),
+        Layout_moek_heads_args(),
         Layout_moek_codebook_desc(),
         Layout_moek_qmoe_desc(),
         Layout_moek_weights_desc(),
@@ -162,6 +163,28 @@ internal static unsafe class Layouts
             new("y_head_stride", 144, (int)((byte*)&value.y_head_stride - start)),
             new("workspace", 152, (int)((byte*)&value.workspace - start)),
             new("workspace_bytes", 160, (int)((byte*)&value.workspace_bytes - start)),
+        ]);
+    }
+
+    private static TypeLayout Layout_moek_heads_args()
+    {
+        moek_heads_args value = default;
+        byte* start = (byte*)&value;
+        return new("moek_heads_args", 80, sizeof(moek_heads_args),
+        [
+            new("struct_size", 0, (int)((byte*)&value.struct_size - start)),
+            new("heads", 4, (int)((byte*)&value.heads - start)),
+            new("rows", 8, (int)((byte*)&value.rows - start)),
+            new("width", 16, (int)((byte*)&value.width - start)),
+            new("x_dtype", 20, (int)((byte*)&value.x_dtype - start)),
+            new("y_dtype", 24, (int)((byte*)&value.y_dtype - start)),
+            new("reserved0", 28, (int)((byte*)&value.reserved0 - start)),
+            new("x", 32, (int)((byte*)&value.x - start)),
+            new("y", 40, (int)((byte*)&value.y - start)),
+            new("x_stride", 48, (int)((byte*)&value.x_stride - start)),
+            new("x_head_stride", 56, (int)((byte*)&value.x_head_stride - start)),
+            new("y_stride", 64, (int)((byte*)&value.y_stride - start)),
+            new("y_head_stride", 72, (int)((byte*)&value.y_head_stride - start)),
         ]);
     }
 

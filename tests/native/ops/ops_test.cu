@@ -132,6 +132,41 @@ constexpr Element element_of() {
     return std::is_same_v<T, float> ? Element::kF32 : std::is_same_v<T, f16> ? Element::kF16 : Element::kBF16;
 }
 
+// Where heads lie: rows inside heads or heads inside rows, with gaps.
+struct HeadStrides {
+    int64_t row, head;
+    size_t at(int32_t r, int32_t h) const { return static_cast<size_t>(r * row + h * head); }
+};
+
+template <class Y, class X>
+void check_copy_heads(int32_t rows, int32_t heads, int32_t width, HeadStrides x_strides, HeadStrides y_strides,
+                      size_t shift) {
+    Random random(width + heads);
+    const std::vector<X> x = random_values<X>(random, x_strides.at(rows - 1, heads - 1) + width, 300.0f);
+    std::vector<Y> expected(y_strides.at(rows - 1, heads - 1) + width);
+    std::memset(static_cast<void*>(expected.data()), 0xFF, expected.size() * sizeof(Y));
+    for (int32_t r = 0; r < rows; ++r)
+        for (int32_t h = 0; h < heads; ++h)
+            for (int32_t i = 0; i < width; ++i)
+                expected[y_strides.at(r, h) + i] = from_float<Y>(to_float(x[x_strides.at(r, h) + i]));
+    Guarded<X> device_x(x, shift);
+    Guarded<Y> y(expected.size(), shift);
+    CopyHeads call;
+    call.y = y.get();
+    call.x = device_x.get();
+    call.y_type = element_of<Y>();
+    call.x_type = element_of<X>();
+    call.rows = rows;
+    call.heads = heads;
+    call.width = width;
+    call.x_stride = x_strides.row;
+    call.x_head_stride = x_strides.head;
+    call.y_stride = y_strides.row;
+    call.y_head_stride = y_strides.head;
+    CHECK_CUDA(launch_copy_heads(call, {}));
+    CHECK_EQ(first_difference(y.read(), expected), -1);
+}
+
 template <class X, class W>
 void check_shared_gate(int32_t rows, int32_t width, int32_t inputs, bool biased, size_t shift) {
     Random random(inputs + rows);
@@ -243,6 +278,28 @@ CASE(gates) {
     CHECK_EQ(first_difference(device_y.read(), expected), -1);
 }
 
+CASE(scaled_rows) {
+    const int32_t rows = 3, width = 301, stride = 304;
+    Random random(11);
+    const std::vector<float> x = random_values<float>(random, rows * width), factors = {0.5f, -3.25f, 1.1f};
+    std::vector<float> expected = x;
+    for (size_t i = 0; i < expected.size(); ++i) expected[i] *= factors[i / width];
+    Guarded<float> device_x(spread(x, width, stride));
+    DeviceArray<float> device_factors(factors);
+    CHECK_CUDA(launch_scale_rows(device_x.get(), device_factors.get(), rows, width, stride, {}));
+    CHECK_EQ(first_difference(device_x.read(), spread(expected, width, stride)), -1);
+}
+
+CASE(copied_heads) {
+    check_copy_heads<bf16, float>(3, 5, 132, {5 * 140, 140}, {132, 3 * 132}, 0);
+    if (test::kThreadSanitizer) return;
+    check_copy_heads<float, bf16>(4, 3, 64, {64, 4 * 64}, {3 * 96, 96}, 0);
+    check_copy_heads<float, float>(2, 3, 7, {50, 9}, {8, 21}, 0);
+    check_copy_heads<bf16, bf16>(2, 9, 130, {9 * 131, 131}, {130, 2 * 130}, 0);
+    check_copy_heads<float, float>(3, 2, 16, {32, 16}, {16, 48}, 1);
+    check_copy_heads<bf16, float>(1, 1, 1, {0, 0}, {0, 0}, 0);
+}
+
 CASE(shared_gates) {
     check_shared_gate<bf16, float>(2, 20, 600, true, 0);
     if (test::kThreadSanitizer) return;
@@ -283,6 +340,8 @@ HOST_CASE(nothing_to_do) {
     CHECK_CUDA(launch_rope({}, {}));
     CHECK_CUDA(launch_add(nullptr, nullptr, 1.0f, 0, {}));
     CHECK_CUDA(launch_gate(nullptr, nullptr, 0, 1, 1, {}));
+    CHECK_CUDA(launch_scale_rows(nullptr, nullptr, 0, 1, 1, {}));
+    CHECK_CUDA(launch_copy_heads({}, {}));
     CHECK_EQ(launch_convert(nullptr, Element::kMxfp4, nullptr, Element::kF32, 1, {}), cudaErrorInvalidValue);
     CHECK_EQ(launch_convert(nullptr, Element::kF32, nullptr, Element::kQmoe, 1, {}), cudaErrorInvalidValue);
 }
