@@ -45,6 +45,12 @@ internal sealed unsafe class CudaDevice : IDisposable
     /// <summary>Whether products take and give bf16 (tensor cores) rather than fp32.</summary>
     public bool RoundsActivations { get; init; }
 
+    /// <summary>What products take and give.</summary>
+    public moek_dtype ActivationType => RoundsActivations ? moek_dtype.MOEK_BF16 : moek_dtype.MOEK_F32;
+
+    /// <summary>Bytes of an element of <see cref="ActivationType"/>.</summary>
+    public int ActivationSize => RoundsActivations ? sizeof(ushort) : sizeof(float);
+
     /// <summary>How errors and reports call it.</summary>
     public string Id => $"cuda:{Index}";
 

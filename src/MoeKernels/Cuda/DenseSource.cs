@@ -92,6 +92,20 @@ internal sealed unsafe class DenseSource : IDisposable
 
     private nint RowBytes { get; }
 
+    /// <summary>The parts as matrices of one shape, for the native library; valid while this lives.</summary>
+    public moek_weights_desc Desc(int matrices, int rows, int columns)
+    {
+        moek_weights_desc desc;
+        Moek.moek_weights_desc_init(&desc);
+        (desc.matrices, desc.rows, desc.columns, desc.dtype) = (matrices, rows, columns, (int)Type);
+        (desc.scale_block_rows, desc.scale_block_columns) = (BlockRows, BlockColumns);
+        desc.data = Data;
+        desc.data_bytes = DataBytes;
+        desc.scales = Scales;
+        desc.scale_bytes = ScaleBytes;
+        return desc;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

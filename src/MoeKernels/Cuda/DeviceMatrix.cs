@@ -66,7 +66,7 @@ internal sealed unsafe class DeviceMatrix : IDisposable
         queue.Check(
             Moek.moek_linear(
                 output, queue.Device.Pointer, Pointer, _bias is null ? null : _bias.Floats, input,
-                queue.ActivationType, rows, workspace, bytes, queue.Stream),
+                (int)queue.Device.ActivationType, rows, workspace, bytes, queue.Stream),
             "a linear layer");
         queue.RoundOut(y, output, (long)rows * Outputs);
         queue.Release(mark);
@@ -103,12 +103,6 @@ internal sealed unsafe class DeviceMatrix : IDisposable
         }
 
         using DenseSource source = new([matrix], matrix.Rows, what);
-        desc.dtype = (int)source.Type;
-        (desc.scale_block_rows, desc.scale_block_columns) = (source.BlockRows, source.BlockColumns);
-        desc.data = source.Data;
-        desc.data_bytes = source.DataBytes;
-        desc.scales = source.Scales;
-        desc.scale_bytes = source.ScaleBytes;
-        return new WeightsHandle(device.Context, desc);
+        return new WeightsHandle(device.Context, source.Desc(1, matrix.Rows, matrix.Columns));
     }
 }

@@ -118,7 +118,7 @@ internal sealed unsafe class DeviceMoe : IDisposable
         args.tokens = call.Tokens;
         args.hidden = queue.RoundIn(call.X, count);
         args.output = queue.Target(call.Y, count);
-        args.io_dtype = queue.ActivationType;
+        args.io_dtype = (int)queue.Device.ActivationType;
         args.expert_ids = call.ForcedIds;
         args.expert_weights = call.ForcedWeights;
         args.top_k = TopK;

@@ -33,6 +33,15 @@ internal unsafe struct DeviceAttention
 /// <summary>What a transformer needs beside its matrices, on a device; every pointer is device memory.</summary>
 internal static unsafe class DeviceOps
 {
+    /// <summary>Widest query and key heads of <see cref="Attend"/>.</summary>
+    public const int WidestKey = 576;
+
+    /// <summary>Widest value heads of <see cref="Attend"/>.</summary>
+    public const int WidestValue = 512;
+
+    /// <summary>Rows up to which an attention shares its positions among blocks.</summary>
+    public const int FewRows = 8;
+
     private const string Step = "a transformer step";
 
     /// <summary>Root mean square norm of rows that lie a stride apart; y may be x.</summary>
@@ -62,6 +71,24 @@ internal static unsafe class DeviceOps
     public static void Gate(DeviceQueue queue, float* y, float* gate, long rows, int width, long gateStride) =>
         queue.Check(Moek.moek_gate(y, queue.Device.Pointer, gate, rows, width, gateStride, queue.Stream), Step);
 
+    /// <summary>Multiplies each row by its factor, in place.</summary>
+    public static void ScaleRows(DeviceQueue queue, float* x, float* factors, long rows, int width) =>
+        queue.Check(Moek.moek_scale_rows(x, queue.Device.Pointer, factors, rows, width, width, queue.Stream), Step);
+
+    /// <summary>Copies the heads of rows from one layout to another.</summary>
+    public static void CopyHeads(
+        DeviceQueue queue, in DeviceHeadRows x, in DeviceHeadRows y, int rows, int heads, int width)
+    {
+        moek_heads_args args;
+        Moek.moek_heads_args_init(&args);
+        (args.rows, args.heads, args.width) = (rows, heads, width);
+        args.x = x.First;
+        (args.x_dtype, args.x_stride, args.x_head_stride) = ((int)x.Type, x.Stride, x.HeadStride);
+        args.y = y.First;
+        (args.y_dtype, args.y_stride, args.y_head_stride) = ((int)y.Type, y.Stride, y.HeadStride);
+        queue.Check(Moek.moek_copy_heads(queue.Device.Pointer, &args, queue.Stream), Step);
+    }
+
     /// <summary>Rotates the first <paramref name="dimensions"/> elements of every head, in place.</summary>
     public static void Rotate(
         DeviceQueue queue, float* x, float* angles, int rows, int heads, int dimensions, bool interleaved,
@@ -71,9 +98,6 @@ internal static unsafe class DeviceOps
                 x, queue.Device.Pointer, angles, rows, heads, dimensions, interleaved ? 1 : 0, rowStride, headStride,
                 queue.Stream),
             Step);
-
-    /// <summary>Rows up to which a call shares its positions among blocks.</summary>
-    private const int FewRows = 8;
 
     /// <summary>Scratch bytes of <see cref="Attend"/>.</summary>
     public static long AttentionScratchBytes(CudaDevice device, int rows, int heads, int valueDim, int positions)

@@ -37,9 +37,6 @@ internal sealed unsafe class DeviceQueue : IDisposable
     /// <summary>Bytes of scratch memory.</summary>
     public long Capacity => _capacity;
 
-    internal int ActivationType =>
-        (int)(Device.RoundsActivations ? moek_dtype.MOEK_BF16 : moek_dtype.MOEK_F32);
-
     internal void* Stream => (void*)_stream.DangerousGetHandle();
 
     /// <summary>Bytes that an array of this size takes.</summary>

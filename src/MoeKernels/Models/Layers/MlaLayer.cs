@@ -13,6 +13,12 @@ namespace MoeKernels.Models.Layers;
 /// </remarks>
 internal sealed unsafe class MlaLayer(MlaSpec spec, MlaWeights weights) : Layer
 {
+    /// <summary>Sizes and rules.</summary>
+    public MlaSpec Spec => spec;
+
+    /// <summary>The layer's weights.</summary>
+    public MlaWeights Weights => weights;
+
     private int QueryWidth => spec.Heads * spec.QueryDim;
 
     private int ValueWidth => spec.Heads * spec.ValueDim;

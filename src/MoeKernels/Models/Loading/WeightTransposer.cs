@@ -28,15 +28,22 @@ internal static unsafe class WeightTransposer
         {
             byte* target = (byte*)memoryStart + (e * matrixBytes);
             if (width == 4)
-                Transpose((uint*)stored[e].Data, (uint*)target, inputs, outputs);
+                Transpose(stored[e].Data, stored[e].RowBytes, (uint*)target, inputs, outputs);
             else
-                Transpose((ushort*)stored[e].Data, (ushort*)target, inputs, outputs);
+                Transpose(stored[e].Data, stored[e].RowBytes, (ushort*)target, inputs, outputs);
             results[e] = new WeightMatrix(stored[e].Format, target, outputs, inputs, (nint)inputs * width);
         });
         return results;
     }
 
-    private static void Transpose<T>(T* source, T* target, int rows, int columns)
+    /// <summary>Transposes one matrix.</summary>
+    /// <typeparam name="T">An element.</typeparam>
+    /// <param name="source">[rows × columns].</param>
+    /// <param name="rowBytes">Distance between two rows of the source in bytes.</param>
+    /// <param name="target">Receives [columns × rows], contiguous.</param>
+    /// <param name="rows">Rows of the source.</param>
+    /// <param name="columns">Columns of the source.</param>
+    public static void Transpose<T>(byte* source, nint rowBytes, T* target, int rows, int columns)
         where T : unmanaged
     {
         for (int r0 = 0; r0 < rows; r0 += Tile)
@@ -48,7 +55,7 @@ internal static unsafe class WeightTransposer
                 for (int c = c0; c < c1; c++)
                 {
                     for (int r = r0; r < r1; r++)
-                        target[((nint)c * rows) + r] = source[((nint)r * columns) + c];
+                        target[((nint)c * rows) + r] = ((T*)(source + (r * rowBytes)))[c];
                 }
             }
         }

@@ -12,7 +12,6 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
     private readonly CudaDevice _device;
     private readonly AttentionSpec _spec;
     private readonly RopeTable? _rope;
-    private readonly List<IDisposable> _owned = [];
     private readonly DeviceMatrix _query;
     private readonly DeviceMatrix _key;
     private readonly DeviceMatrix _value;
@@ -38,10 +37,10 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
         _rope = weights.Rope;
         try
         {
-            _query = Own(Matrix(device, weights.Query, "the query projection"));
-            _key = Own(Matrix(device, weights.Key, "the key projection"));
-            _value = Own(Matrix(device, weights.Value, "the value projection"));
-            _output = Own(Matrix(device, weights.Output, "the output projection"));
+            _query = Place(device, weights.Query, "the query projection");
+            _key = Place(device, weights.Key, "the key projection");
+            _value = Place(device, weights.Value, "the value projection");
+            _output = Place(device, weights.Output, "the output projection");
             _queryNorm = weights.QueryNorm is { } q ? Own(new DeviceNorm(device, q)) : null;
             _keyNorm = weights.KeyNorm is { } k ? Own(new DeviceNorm(device, k)) : null;
             _sinks = DeviceArray.Of(device, weights.Sinks, _spec.Heads, "the sinks");
@@ -80,7 +79,7 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
             + (2 * DeviceQueue.RoundedFloats((long)rows * _keyWidth))
             + DeviceQueue.RoundedFloats((long)rows * _width)
             + DeviceQueue.RoundedFloats((long)rows * (_spec.Rope?.Dimensions ?? 0))
-            + (2 * DeviceQueue.Rounded((long)rows * sizeof(int)))
+            + (3 * DeviceQueue.Rounded((long)rows * sizeof(int)))
             + Math.Max(product, attention);
     }
 
@@ -112,19 +111,6 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
         queue.Release(mark);
     }
 
-    /// <inheritdoc/>
-    public override void Dispose() => _owned.ForEach(owned => owned.Dispose());
-
-    private static DeviceMatrix Matrix(CudaDevice device, in LinearWeights weights, string what) =>
-        new(device, weights.Matrix, weights.Bias, what);
-
-    private T Own<T>(T part)
-        where T : IDisposable
-    {
-        _owned.Add(part);
-        return part;
-    }
-
     private void NormalizeBeforeRope(DeviceQueue queue, float* q, float* k, int rows)
     {
         if (_spec.Norm == QueryKeyNorm.PerHead)
@@ -154,46 +140,26 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
             DeviceOps.Clamp(queue, v, clip, (long)rows * _keyWidth);
         }
 
-        if (_rope is null)
-            return;
-        int dimensions = _rope.Dimensions;
-        bool interleaved = _spec.Rope!.Interleaved;
-        float* angles = Angles(context, queue, _rope);
-        DeviceOps.Rotate(
-            queue, q, angles, rows, _spec.Heads, dimensions, interleaved, _query.Outputs, _queryHeadStride);
-        DeviceOps.Rotate(
-            queue, k, angles, rows, _spec.KeyValueHeads, dimensions, interleaved, _keyWidth, _spec.HeadDim);
-    }
+        if (_rope is not null)
+        {
+            int dimensions = _rope.Dimensions;
+            bool interleaved = _spec.Rope!.Interleaved;
+            float* angles = DevicePositions.PutAngles(context, queue, _rope);
+            DeviceOps.Rotate(
+                queue, q, angles, rows, _spec.Heads, dimensions, interleaved, _query.Outputs, _queryHeadStride);
+            DeviceOps.Rotate(
+                queue, k, angles, rows, _spec.KeyValueHeads, dimensions, interleaved, _keyWidth, _spec.HeadDim);
+        }
 
-    /// <summary>The batch's cosines and sines, computed on the host.</summary>
-    private static float* Angles(ForwardContext context, DeviceQueue queue, RopeTable rope)
-    {
-        long mark = context.Workspace.Mark();
-        float* angles = rope.TakeAngles(context);
-        float* copy = queue.Put(new ReadOnlySpan<float>(angles, checked(context.Batch.Rows * rope.Dimensions)));
-        context.Workspace.Release(mark);
-        return copy;
+        if (_spec.Temperature is { } temperature)
+            DeviceOps.ScaleRows(queue, q, DevicePositions.Put(context, queue, temperature.At), rows, _query.Outputs);
     }
 
     private void Attend(ForwardContext context, DeviceQueue queue, float* q, float* k, float* v, float* attended)
     {
-        int rows = context.Batch.Rows;
-        long mark = context.Workspace.Mark();
-        Span<int> first = new(context.Workspace.TakeInts(rows), rows);
-        Span<int> last = new(context.Workspace.TakeInts(rows), rows);
-        foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
-        {
-            for (int row = 0; row < sequence.Rows; row++)
-            {
-                int position = sequence.Position + row;
-                last[sequence.FirstRow + row] = position;
-                first[sequence.FirstRow + row] = AttentionLayer.FirstVisible(_spec, position);
-            }
-        }
-
-        int* firsts = queue.Put<int>(first);
-        int* lasts = queue.Put<int>(last);
-        context.Workspace.Release(mark);
+        int* firsts = DevicePositions.Put(
+            context, queue, position => AttentionLayer.FirstVisible(_spec, position));
+        int* lasts = DevicePositions.Put(context, queue, position => position);
         foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
         {
             var cache = (DeviceKeyValueCache)sequence.State[StateIndex];

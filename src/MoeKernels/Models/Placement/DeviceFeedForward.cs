@@ -14,7 +14,7 @@ internal sealed unsafe class DeviceFeedForward : DeviceLayer
     public DeviceFeedForward(CudaDevice device, FeedForwardLayer layer)
     {
         const string What = "a feed-forward network";
-        _network = new DeviceMoe(device, null, new DeviceExperts(device, layer.Network, What), null, What);
+        _network = Own(new DeviceMoe(device, null, new DeviceExperts(device, layer.Network, What), null, What));
     }
 
     /// <inheritdoc/>
@@ -31,7 +31,4 @@ internal sealed unsafe class DeviceFeedForward : DeviceLayer
         _network.Forward(queue, new DeviceMoeCall { Tokens = rows, X = x, Y = y, ForcedIds = ids });
         queue.Release(mark);
     }
-
-    /// <inheritdoc/>
-    public override void Dispose() => _network.Dispose();
 }

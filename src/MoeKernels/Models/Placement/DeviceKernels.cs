@@ -1,3 +1,4 @@
+using MoeKernels.Cuda;
 using MoeKernels.Models.Description;
 
 namespace MoeKernels.Models.Placement;
@@ -10,10 +11,11 @@ internal static class DeviceKernels
     {
         AttentionSpec { Source: KeySource.Bidirectional } => "attention of encoders",
         AttentionSpec { Source: KeySource.Encoder } => "cross attention",
-        AttentionSpec { Temperature: not null } => "attention with temperature",
         AttentionSpec { RelativeBias: not null } => "attention with relative positions",
-        AttentionSpec or FeedForwardSpec or MoeSpec => null,
-        MlaSpec => "multi-head latent attention",
+        AttentionSpec { HeadDim: > DeviceOps.WidestValue } => "attention with wide heads",
+        MlaSpec { KvRank: > DeviceOps.WidestValue } or MlaSpec { LatentDim: > DeviceOps.WidestKey } =>
+            "attention over wide latents",
+        AttentionSpec or MlaSpec or FeedForwardSpec or MoeSpec => null,
         DeltaNetSpec => "gated delta networks",
         _ => layer.GetType().Name,
     };

@@ -1,5 +1,6 @@
 using MoeKernels.Cuda;
 using MoeKernels.Models.Execution;
+using MoeKernels.Models.Layers;
 
 namespace MoeKernels.Models.Placement;
 
@@ -7,6 +8,8 @@ namespace MoeKernels.Models.Placement;
 /// sequences.</summary>
 internal abstract unsafe class DeviceLayer : IDisposable
 {
+    private readonly List<IDisposable> _owned = [];
+
     /// <summary>Most bytes of the queue's scratch memory that a call takes at a time.</summary>
     /// <param name="device">The device.</param>
     /// <param name="batch">The rows and their sequences.</param>
@@ -20,5 +23,18 @@ internal abstract unsafe class DeviceLayer : IDisposable
     public abstract void Forward(ForwardContext context, DeviceQueue queue, float* x, float* y);
 
     /// <inheritdoc/>
-    public abstract void Dispose();
+    public void Dispose() => _owned.ForEach(owned => owned.Dispose());
+
+    /// <summary>Disposes a part with the layer.</summary>
+    protected T Own<T>(T part)
+        where T : IDisposable
+    {
+        _owned.Add(part);
+        return part;
+    }
+
+    /// <summary>Copies a linear layer to the device.</summary>
+    /// <exception cref="MoeOutOfMemoryException">The device has no room.</exception>
+    protected DeviceMatrix Place(CudaDevice device, in LinearWeights weights, string what) =>
+        Own(new DeviceMatrix(device, weights.Matrix, weights.Bias, what));
 }

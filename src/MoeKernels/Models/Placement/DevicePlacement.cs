@@ -71,6 +71,7 @@ internal sealed class DevicePlacement(CudaDevice device) : IDisposable
             RoutedLayer routed => new DeviceRoutedLayer(device, routed),
             FeedForwardLayer network => new DeviceFeedForward(device, network),
             AttentionLayer attention => new DeviceAttentionLayer(device, attention),
+            MlaLayer attention => new DeviceMlaLayer(device, attention),
             _ => throw new InvalidOperationException($"{sublayer.Layer.GetType().Name} has no twin on a device."),
         });
         if (layer is IStateful state)

@@ -41,7 +41,7 @@ internal sealed unsafe class DeviceRoutedLayer : DeviceLayer
             throw;
         }
 
-        _moe = new DeviceMoe(device, source, routed, shared, what);
+        _moe = Own(new DeviceMoe(device, source, routed, shared, what));
     }
 
     /// <summary>A routing that is decided for the next calls, ids and weights [tokens × k], instead of the router's:
@@ -95,7 +95,4 @@ internal sealed unsafe class DeviceRoutedLayer : DeviceLayer
         _moe.Forward(queue, call);
         queue.Release(mark);
     }
-
-    /// <inheritdoc/>
-    public override void Dispose() => _moe.Dispose();
 }

@@ -6,7 +6,7 @@ namespace MoeKernels.Models.Placement;
 
 /// <summary>A layer without device kernels: its input comes to the host, the CPU's layer runs, its output goes
 /// back.</summary>
-/// <param name="layer">The host's layer, whose weights stay where they are.</param>
+/// <param name="layer">The host's layer; it belongs to the model, and its weights stay where they are.</param>
 /// <param name="hidden">Columns of the residual stream.</param>
 internal sealed unsafe class HostLayer(Layer layer, int hidden) : DeviceLayer
 {
@@ -26,11 +26,5 @@ internal sealed unsafe class HostLayer(Layer layer, int hidden) : DeviceLayer
         layer.Forward(context, input, output);
         queue.CopyIn(y, output, bytes);
         context.Workspace.Release(mark);
-    }
-
-    /// <inheritdoc/>
-    public override void Dispose()
-    {
-        // The host's layer belongs to the model.
     }
 }

@@ -8,7 +8,9 @@ using MoeKernels.Models.Families;
 using MoeKernels.Models.KvCache;
 using MoeKernels.Models.Layers;
 using MoeKernels.Models.Loading;
+using MoeKernels.Models.Placement;
 using MoeKernels.Tests.Cpu;
+using MoeKernels.Tests.Cuda;
 using MoeKernels.Tests.Models.EncoderDecoder;
 
 namespace MoeKernels.Tests.Models.Decoders;
@@ -52,7 +54,20 @@ public sealed class DeepSeekVariantTests
     [InlineData(V3, "{" + Yarn + ""","mscale":1.0,"mscale_all_dim":1.0}}""")]
     [InlineData(V3, "{" + Yarn + ""","attention_factor":1.3,"truncate":false}}""")]
     [InlineData(V3, """{"rope_scaling":{"rope_type":"linear","factor":2.0}}""")]
-    public void Prefill_OtherShapesAndSwitches_MatchesTheScalarReference(string config, string changes)
+    public void Prefill_OtherShapesAndSwitches_MatchesTheScalarReference(string config, string changes) =>
+        AssertMatches(config, changes, null);
+
+    [Theory]
+    [InlineData(V2, "{}")]
+    [InlineData(V2, """{"attention_bias":true,"q_lora_rank":8,"n_shared_experts":null}""")]
+    [InlineData(V2, """{"num_attention_heads":1,"v_head_dim":16,"first_k_dense_replace":2}""")]
+    [InlineData(V3, """{"q_lora_rank":null,"rope_interleave":false}""")]
+    [InlineData(V3, """{"n_group":1,"topk_group":1,"norm_topk_prob":false,"model_type":"kimi_k2"}""")]
+    [InlineData(V3, "{" + Yarn + ""","attention_factor":1.3,"truncate":false}}""")]
+    public void Prefill_OtherShapesOnADevice_MatchesTheScalarReference(string config, string changes) =>
+        AssertMatches(config, changes, new DevicePlacement(NativeLibraryUnderTest.Require()));
+
+    private static void AssertMatches(string config, string changes, DevicePlacement? placement)
     {
         JsonObject json = (JsonObject)JsonNode.Parse(config)!;
         VariantCheck.Apply(json, changes);
@@ -61,7 +76,7 @@ public sealed class DeepSeekVariantTests
         NaiveDeepSeek reference = new(checkpoint, mla, Scale(mla));
         reference.AddWeights();
         checkpoint.Save();
-        using TestModel model = TestModel.Load(checkpoint.Folder, threads: 2);
+        using TestModel model = TestModel.Load(checkpoint.Folder, threads: 2, placement: placement);
         int[] tokens = [.. Enumerable.Range(0, 26).Select(i => i * i % 37)];
 
         float[] logits = model.Prefill(tokens, tokens[3..9]);

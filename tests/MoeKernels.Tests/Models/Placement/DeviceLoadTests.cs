@@ -11,12 +11,12 @@ public sealed class DeviceLoadTests
         NativeLibraryUnderTest.Require().Dispose();
         var options = new MoeLoadOptions { Device = Device.Cuda(), RequireDevice = true };
         await using MoeModel model = await MoeModel.LoadAsync(
-            Golden.Folder("deepseek_v2"), options, cancellationToken: TestContext.Current.CancellationToken);
+            Golden.Folder("qwen3_next"), options, cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal(("cuda:0", "cuda:0"), (model.Backend.Requested, model.Backend.Actual));
         Assert.Null(model.Backend.FallbackReason);
         Assert.True(File.Exists(model.Backend.NativePath));
-        Assert.Equal(["multi-head latent attention"], model.Backend.HostSteps);
-        Assert.Contains("on the CPU: multi-head latent attention", model.Backend.ToString(), StringComparison.Ordinal);
+        Assert.Equal(["gated delta networks"], model.Backend.HostSteps);
+        Assert.Contains("on the CPU: gated delta networks", model.Backend.ToString(), StringComparison.Ordinal);
     }
 
     [Fact]

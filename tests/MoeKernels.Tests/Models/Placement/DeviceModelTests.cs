@@ -61,6 +61,15 @@ public sealed class DeviceModelTests
         Assert.Equal([.. prompt, .. continuation], model.Greedy(prompt, prompt.Length + continuation.Length));
     }
 
+    [Theory]
+    [MemberData(nameof(Folders))]
+    public void Placement_OfADecoder_LeavesOnlyDeltaNetsOnTheHost(string name)
+    {
+        DevicePlacement placement = new(NativeLibraryUnderTest.Require());
+        using TestModel model = TestModel.Reference(name, threads: 1, placement);
+        Assert.Equal(name == "qwen3_next" ? ["gated delta networks"] : [], placement.HostReasons);
+    }
+
     private static TestModel OnDevice(string name) =>
         TestModel.Reference(name, threads: 1, new DevicePlacement(NativeLibraryUnderTest.Require()));
 }
