@@ -63,6 +63,20 @@ void check_heads_apart(const moek_heads_args& args) {
     if (!heads_inside && !rows_inside) fail(MOEK_E_ARGUMENT, "y_stride and y_head_stride make heads of y overlap");
 }
 
+// The mask and the bias by distance, if there are any.
+void check_visibility(const moek_context& context, const moek_attention_args& args) {
+    require_range(args.bias_reach, 0, 1 << 20, "bias_reach");
+    require_range(args.reserved0, 0, 0, "reserved0");
+    if (args.mask != nullptr) {
+        require_range(args.positions, 1, INT32_MAX, "positions of a mask");
+        require_device(context, args.mask, args.positions * sizeof(int32_t), 4, "mask");
+    }
+    if (args.bias == nullptr) return;
+    const uint64_t distances = 2 * static_cast<uint64_t>(args.bias_reach) + 1;
+    require_device(context, args.bias, args.heads * distances * kFloat, 4, "bias");
+    require_device(context, args.places, args.rows * sizeof(int32_t), 4, "places");
+}
+
 Attention attention_of(const moek_attention_args& args) {
     Attention call;
     call.rows = args.rows;
@@ -86,6 +100,10 @@ Attention attention_of(const moek_attention_args& args) {
     call.v_head_stride = args.v_head_stride;
     call.y_stride = args.y_stride;
     call.y_head_stride = args.y_head_stride;
+    call.mask = args.mask;
+    call.bias = args.bias;
+    call.places = args.places;
+    call.bias_reach = args.bias_reach;
     call.positions = args.positions;
     call.workspace = {args.workspace, args.workspace_bytes};
     return call;
@@ -236,6 +254,7 @@ moek_status moek_attention(moek_context* context, const moek_attention_args* arg
         require_device(*context, taken.last, row_bytes, 4, "last");
         require_device_or_null(*context, taken.sinks, taken.heads * kFloat, 4, "sinks");
         require_device_or_null(*context, taken.workspace, taken.workspace_bytes, 256, "workspace");
+        check_visibility(*context, taken);
         check(launch_attention(attention_of(taken), launch_on(*context, stream)), "attention");
     });
 }

@@ -10,7 +10,7 @@ using System.Runtime.InteropServices;
 namespace MoeKernels.Interop;
 
 /// <summary>One attention over a cache of keys and values; strides in floats.</summary>
-[StructLayout(LayoutKind.Sequential, Size = 168)]
+[StructLayout(LayoutKind.Sequential, Size = 200)]
 public unsafe struct moek_attention_args
 {
     /// <summary>Bytes of this struct as the caller knows it.</summary>
@@ -87,6 +87,22 @@ public unsafe struct moek_attention_args
 
     /// <summary>At least <see cref="Moek.moek_attention_workspace"/>, or 0.</summary>
     public ulong workspace_bytes;
+
+    /// <summary>0 hides a position from every row that would see it, [positions]; or NULL.</summary>
+    public int* mask;
+
+    /// <summary>[heads, 2 bias_reach + 1], or NULL: added to the scaled scores, by the distance from the row's place to
+    /// the position, -bias_reach to bias_reach; what is farther counts as that far.</summary>
+    public float* bias;
+
+    /// <summary>Position of each row itself, where its distances begin, [rows]; needed with bias.</summary>
+    public int* places;
+
+    /// <summary>Largest distance with a bias of its own, 0 to 2^20.</summary>
+    public int bias_reach;
+
+    /// <summary>0.</summary>
+    public int reserved0;
 }
 
 /// <summary>A copy of heads between two layouts; strides in elements.</summary>
@@ -221,8 +237,9 @@ public static unsafe partial class Moek
         ulong* bytes, int rows, int heads, int value_dim, int positions);
 
     /// <summary>Attention of query rows over cached positions first..last, decode and prefill alike: y = sum of
-    /// softmax(scale q . k) v. Windows are first and last; grouped queries share kv heads. A row's bits depend neither
-    /// on the other rows nor on the workspace.</summary>
+    /// softmax(scale q . k + bias) v. Windows are first and last; grouped queries share kv heads. Encoders, padded
+    /// sources and cross attention differ from causal attention in first, last and mask alone; a row must see at least
+    /// one position. A row's bits depend neither on the other rows nor on the workspace.</summary>
     /// <param name="context">a context</param>
     /// <param name="args">read during the call; its arrays are device memory</param>
     /// <param name="stream">NULL or a stream</param>

@@ -136,6 +136,19 @@ typedef struct moek_attention_args {
     void *workspace;
     /** At least moek_attention_workspace, or 0. */
     uint64_t workspace_bytes;
+    /** 0 hides a position from every row that would see it, [positions]; or NULL. */
+    const int32_t *mask;
+    /**
+     * [heads, 2 bias_reach + 1], or NULL: added to the scaled scores, by the distance from the
+     * row's place to the position, -bias_reach to bias_reach; what is farther counts as that far.
+     */
+    const float *bias;
+    /** Position of each row itself, where its distances begin, [rows]; needed with bias. */
+    const int32_t *places;
+    /** Largest distance with a bias of its own, 0 to 2^20. */
+    int32_t bias_reach;
+    /** 0. */
+    int32_t reserved0;
 } moek_attention_args;
 
 /** Sets every field but struct_size to 0 and NULL. */
@@ -156,8 +169,10 @@ MOEK_API moek_status moek_attention_workspace(uint64_t *bytes, int32_t rows, int
 
 /**
  * Attention of query rows over cached positions first..last, decode and prefill alike:
- * y = sum of softmax(scale q . k) v. Windows are first and last; grouped queries share kv heads.
- * A row's bits depend neither on the other rows nor on the workspace.
+ * y = sum of softmax(scale q . k + bias) v. Windows are first and last; grouped queries share kv
+ * heads. Encoders, padded sources and cross attention differ from causal attention in first, last
+ * and mask alone; a row must see at least one position. A row's bits depend neither on the other
+ * rows nor on the workspace.
  *
  * @param context  a context
  * @param args     read during the call; its arrays are device memory

@@ -68,6 +68,7 @@ cudaError_t launch_attention(const Attention& call, const Launch& launch) {
     if (call.rows == 0) return cudaSuccess;
     if (call.kv_heads < 1 || call.heads % call.kv_heads != 0) return cudaErrorInvalidValue;
     if (call.key_dim < 1 || call.key_dim > kMaxKeyDim || call.value_dim < 1) return cudaErrorInvalidValue;
+    if (call.bias != nullptr && (call.places == nullptr || call.bias_reach < 0)) return cudaErrorInvalidValue;
     if (call.value_dim <= 128) return attention_of<128, 32>(call, launch);
     if (call.value_dim <= 256) return attention_of<256, 32>(call, launch);
     if (call.value_dim <= 512) return attention_of<512, 16>(call, launch);

@@ -1,4 +1,4 @@
-// Softmax attention over cached keys and values, fp32.
+// Softmax attention over cached keys and values, fp32. A score is (scale q . k) + bias, each step rounded.
 //
 // Order, the same for every batch and grid: positions in chunks of kChunk that begin at multiples of kChunk; in a chunk
 // tiles of kTile with a running maximum; in a tile the weights are added by a warp (lane and lane + 32 first, then the
@@ -166,22 +166,42 @@ MOEK_DEVICE void score_tile(const Attention& call, const AttentionShared<kPairs>
     for (int p = 0; p < kEach; ++p) row[p] = scores[p] * call.scale;
 }
 
+template <int kPairs>
+MOEK_DEVICE bool sees(const Attention& call, const AttentionShared<kPairs>& shared, int p, int32_t position) {
+    return position >= shared.first[p] && position <= shared.last[p] &&
+           (call.mask == nullptr || call.mask[position] != 0);
+}
+
+// What a pair's distance to a position adds to its score.
+MOEK_DEVICE float bias_of(const Attention& call, const PairRange& pairs, int p, int32_t position) {
+    const int32_t reach = call.bias_reach;
+    const int32_t distance = max(-reach, min(position - call.places[pairs.row(p)], reach));
+    return call.bias[pairs.head(p) * (2 * int64_t{reach} + 1) + reach + distance];
+}
+
 // Turns the scores of a tile into weights relative to each pair's maximum. A warp a pair; lanes two positions each.
 template <int kPairs>
-MOEK_DEVICE void weigh_tile(const AttentionShared<kPairs>& shared, int32_t tile) {
+MOEK_DEVICE void weigh_tile(const Attention& call, const PairRange& pairs, const AttentionShared<kPairs>& shared,
+                            int32_t tile) {
     const int lane = threadIdx.x % 32;
     for (int p = threadIdx.x / 32; p < kPairs; p += kAttentionThreads / 32) {
         float* low = shared.weights + lane * shared.kWeightStride + p;
         float* high = low + 32 * shared.kWeightStride;
-        const bool sees_low = tile + lane >= shared.first[p] && tile + lane <= shared.last[p];
-        const bool sees_high = tile + lane + 32 >= shared.first[p] && tile + lane + 32 <= shared.last[p];
+        const bool sees_low = sees(call, shared, p, tile + lane);
+        const bool sees_high = sees(call, shared, p, tile + lane + 32);
+        float low_score = *low;
+        float high_score = *high;
+        if (call.bias != nullptr) {
+            if (sees_low) low_score += bias_of(call, pairs, p, tile + lane);
+            if (sees_high) high_score += bias_of(call, pairs, p, tile + lane + 32);
+        }
         const Softmax before = shared.chunk[p];
         float largest = before.largest;
-        if (sees_low && *low > largest) largest = *low;
-        if (sees_high && *high > largest) largest = *high;
+        if (sees_low && low_score > largest) largest = low_score;
+        if (sees_high && high_score > largest) largest = high_score;
         largest = warp_max(largest);
-        const float low_weight = sees_low ? exp_f32(*low - largest) : 0.0f;
-        const float high_weight = sees_high ? exp_f32(*high - largest) : 0.0f;
+        const float low_weight = sees_low ? exp_f32(low_score - largest) : 0.0f;
+        const float high_weight = sees_high ? exp_f32(high_score - largest) : 0.0f;
         const float sum = warp_sum(low_weight + high_weight);
         *low = sees_low ? low_weight : kMasked;
         *high = sees_high ? high_weight : kMasked;
@@ -308,7 +328,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 1) attention_kernel(Attenti
             if (tile > span.last || tile + kTile <= span.first) continue;
             score_tile<kPairs, kWhole>(call, shared, static_cast<int32_t>(tile), span);
             __syncthreads();
-            weigh_tile(shared, static_cast<int32_t>(tile));
+            weigh_tile(call, pairs, shared, static_cast<int32_t>(tile));
             __syncthreads();
             add_values<kPairs, kEach, kWhole>(call, shared, static_cast<int32_t>(tile), span, pair, column, sums);
         }

@@ -47,9 +47,13 @@ struct Attention {
     const float* k = nullptr;
     const float* v = nullptr;
     float* y = nullptr;
-    const int32_t* first = nullptr;  // [rows]
-    const int32_t* last = nullptr;   // [rows]
-    const float* sinks = nullptr;    // [heads], or null
+    const int32_t* first = nullptr;   // [rows]
+    const int32_t* last = nullptr;    // [rows]
+    const float* sinks = nullptr;     // [heads], or null
+    const int32_t* mask = nullptr;    // [positions], 0 where no row sees one; or null
+    const float* bias = nullptr;      // [heads, 2 bias_reach + 1] by the distance from a row's place; or null
+    const int32_t* places = nullptr;  // [rows], with bias
+    int32_t bias_reach = 0;
     int64_t q_stride = 0, q_head_stride = 0, k_stride = 0, k_head_stride = 0;
     int64_t v_stride = 0, v_head_stride = 0, y_stride = 0, y_head_stride = 0;
     int32_t positions = 0;  // every last is below it; 0: unknown

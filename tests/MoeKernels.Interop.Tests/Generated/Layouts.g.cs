@@ -136,7 +136,7 @@ internal static unsafe class Layouts
     {
         moek_attention_args value = default;
         byte* start = (byte*)&value;
-        return new("moek_attention_args", 168, sizeof(moek_attention_args),
+        return new("moek_attention_args", 200, sizeof(moek_attention_args),
         [
             new("struct_size", 0, (int)((byte*)&value.struct_size - start)),
             new("rows", 4, (int)((byte*)&value.rows - start)),
@@ -163,6 +163,11 @@ internal static unsafe class Layouts
             new("y_head_stride", 144, (int)((byte*)&value.y_head_stride - start)),
             new("workspace", 152, (int)((byte*)&value.workspace - start)),
             new("workspace_bytes", 160, (int)((byte*)&value.workspace_bytes - start)),
+            new("mask", 168, (int)((byte*)&value.mask - start)),
+            new("bias", 176, (int)((byte*)&value.bias - start)),
+            new("places", 184, (int)((byte*)&value.places - start)),
+            new("bias_reach", 192, (int)((byte*)&value.bias_reach - start)),
+            new("reserved0", 196, (int)((byte*)&value.reserved0 - start)),
         ]);
     }
 

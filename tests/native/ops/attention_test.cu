@@ -14,6 +14,9 @@ namespace {
 struct Problem {
     int32_t heads = 1, kv_heads = 1, key_dim = 8, value_dim = 8;
     std::vector<int32_t> first, last;
+    std::vector<int32_t> mask;    // [positions], or empty
+    std::vector<int32_t> places;  // [rows], or empty without bias
+    int32_t reach = 0;
     bool sinks = false;
     bool shared_values = false;  // values are the beginning of the keys (MLA)
     int32_t gap = 0;             // floats between the heads of a position
@@ -21,11 +24,14 @@ struct Problem {
     int32_t rows() const { return static_cast<int32_t>(first.size()); }
     int32_t positions() const { return *std::max_element(last.begin(), last.end()) + 1; }
     int32_t head_stride() const { return key_dim + gap; }
+    bool sees(int32_t row, int32_t position) const {
+        return position >= first[row] && position <= last[row] && (mask.empty() || mask[position] != 0);
+    }
     size_t y_row() const { return static_cast<size_t>(heads) * value_dim; }
 };
 
 struct Data {
-    std::vector<float> q, k, v, sinks;
+    std::vector<float> q, k, v, sinks, bias;
 };
 
 // Positions that no row sees are NaN: nothing of them may reach a result.
@@ -39,9 +45,10 @@ Data make_data(const Problem& problem, uint64_t seed) {
                                    : random_values<float>(random, static_cast<size_t>(problem.positions()) *
                                                                       problem.kv_heads * problem.value_dim);
     data.sinks = random_values<float>(random, problem.heads, 3.0f);
+    data.bias = random_values<float>(random, static_cast<size_t>(problem.heads) * (2 * problem.reach + 1), 3.0f);
     for (int32_t p = 0; p < problem.positions(); ++p) {
         bool seen = false;
-        for (int32_t r = 0; r < problem.rows(); ++r) seen = seen || (p >= problem.first[r] && p <= problem.last[r]);
+        for (int32_t r = 0; r < problem.rows(); ++r) seen = seen || problem.sees(r, p);
         if (seen) continue;
         const size_t value_floats = data.v.size() / problem.positions();
         std::fill_n(data.k.begin() + p * position_floats, position_floats, std::nanf(""));
@@ -72,8 +79,8 @@ Attention attention_of(const Problem& problem) {
 
 // `spread` gives a workspace and a large device, so that every chunk has its block.
 std::vector<float> attend(const Problem& problem, const Data& data, bool spread, size_t shift = 0) {
-    Guarded<float> q(data.q), k(data.k, shift), v(data.v, shift), sinks(data.sinks);
-    DeviceArray<int32_t> first(problem.first), last(problem.last);
+    Guarded<float> q(data.q), k(data.k, shift), v(data.v, shift), sinks(data.sinks), bias(data.bias);
+    DeviceArray<int32_t> first(problem.first), last(problem.last), mask(problem.mask), places(problem.places);
     Guarded<float> y(problem.rows() * problem.y_row());
     Attention call = attention_of(problem);
     call.q = q.get();
@@ -83,6 +90,10 @@ std::vector<float> attend(const Problem& problem, const Data& data, bool spread,
     call.first = first.get();
     call.last = last.get();
     call.sinks = problem.sinks ? sinks.get() : nullptr;
+    call.mask = problem.mask.empty() ? nullptr : mask.get();
+    call.bias = problem.places.empty() ? nullptr : bias.get();
+    call.places = places.get();
+    call.bias_reach = problem.reach;
     const uint64_t bytes = spread ? attention_workspace(call.rows, call.heads, call.value_dim, problem.positions()) : 0;
     Guarded<unsigned char> workspace(bytes);
     Launch launch;
@@ -101,35 +112,41 @@ void check_pair(const Problem& problem, const Data& data, int32_t row, int32_t h
     const Attention call = attention_of(problem);
     const int32_t kv_head = head / (problem.heads / problem.kv_heads);
     const float* q = data.q.data() + row * call.q_stride + head * call.q_head_stride;
-    std::vector<double> scores;
+    std::vector<std::pair<int32_t, double>> scores;
     double largest = problem.sinks ? data.sinks[head] : -1e300, magnitude = 0;
     for (int32_t p = problem.first[row]; p <= problem.last[row]; ++p) {
+        if (!problem.sees(row, p)) continue;
         const float* k = data.k.data() + p * call.k_stride + kv_head * call.k_head_stride;
         double score = 0, size = 0;
         for (int32_t d = 0; d < problem.key_dim; ++d) {
             score += static_cast<double>(q[d]) * k[d];
             size += std::fabs(static_cast<double>(q[d]) * k[d]);
         }
-        scores.push_back(score * call.scale);
-        magnitude = std::max(magnitude, size * call.scale);
-        largest = std::max(largest, scores.back());
+        double bias = 0;
+        if (!problem.places.empty()) {
+            const int32_t distance = std::clamp(p - problem.places[row], -problem.reach, problem.reach);
+            bias = data.bias[head * (2 * problem.reach + 1) + problem.reach + distance];
+        }
+        scores.emplace_back(p, score * call.scale + bias);
+        magnitude = std::max(magnitude, size * call.scale + std::fabs(bias));
+        largest = std::max(largest, scores.back().second);
     }
     double sum = problem.sinks ? std::exp(data.sinks[head] - largest) : 0;
     std::vector<double> y(problem.value_dim), size(problem.value_dim);
-    for (size_t i = 0; i < scores.size(); ++i) {
-        const double weight = std::exp(scores[i] - largest);
-        const float* v = data.v.data() + (problem.first[row] + i) * call.v_stride + kv_head * call.v_head_stride;
+    for (const auto& [p, score] : scores) {
+        const double weight = std::exp(score - largest);
+        const float* v = data.v.data() + p * call.v_stride + kv_head * call.v_head_stride;
         sum += weight;
         for (int32_t c = 0; c < problem.value_dim; ++c) {
             y[c] += weight * v[c];
             size[c] += weight * std::fabs(v[c]);
         }
     }
-    // A score is off by key_dim + 2 half ulps of its magnitude, an exponent by that and one rounding more; a weight by
+    // A score is off by key_dim + 3 half ulps of its magnitude, an exponent by that and one rounding more; a weight by
     // its exponent's error and 2 ulp, times one factor for each of the tiles and chunks; the sums by an ulp a tile and
     // half an ulp for each of the 64 values in it. Numerator and denominator both: twice.
     const double tiles = (problem.last[row] - problem.first[row]) / 64 + 2;
-    const double half_ulps = (problem.key_dim + 4) * magnitude + 64 + 8 * tiles + 16;
+    const double half_ulps = (problem.key_dim + 5) * magnitude + 64 + 8 * tiles + 16;
     for (int32_t c = 0; c < problem.value_dim; ++c)
         CHECK_NEAR(actual[c], y[c] / sum, 2 * half_ulps * 0x1p-24 * size[c] / sum + 1e-30);
 }
@@ -220,6 +237,43 @@ HOST_CASE(odd_shapes) {
     check_attention(problem, 3);
 }
 
+// Distances on both sides of the reach; a mask with holes, a whole hidden tile and hidden ends.
+Problem source_problem(int32_t rows, int32_t positions) {
+    Problem problem = problem_of(3, 3, 12, 20);
+    problem.reach = 7;
+    for (int32_t r = 0; r < rows; ++r) {
+        problem.first.push_back(2);
+        problem.last.push_back(positions - 1);
+        problem.places.push_back(r * 5);
+    }
+    for (int32_t p = 0; p < positions; ++p) problem.mask.push_back(p % 3 != 1 && (p < 60 || p > 130) ? 1 : 0);
+    return problem;
+}
+
+CASE(distances_and_holes) {
+    Problem problem = source_problem(test::kThreadSanitizer ? 2 : 11, test::kThreadSanitizer ? 66 : 140);
+    check_attention(problem, 1);
+    problem.reach = 0;
+    problem.sinks = true;
+    check_attention(problem, 2);
+    problem.mask.clear();
+    problem.reach = 40;
+    check_attention(problem, 3);
+    problem.places.clear();
+    problem.mask = source_problem(1, problem.positions()).mask;
+    check_attention(problem, 4);
+}
+
+// The first chunk of the spread ones is hidden as a whole.
+HOST_CASE(a_hidden_chunk) {
+    if (test::kThreadSanitizer) return;
+    Problem problem = source_problem(3, 1100);
+    problem.kv_heads = 1;
+    problem.first = {0, 400, 511};
+    std::fill_n(problem.mask.begin(), 512, 0);
+    check_attention(problem, 1);
+}
+
 // A row has the same bits alone, beside other rows, and when keys are not aligned.
 HOST_CASE(a_row_alone) {
     if (test::kThreadSanitizer) return;
@@ -272,6 +326,10 @@ HOST_CASE(refuses_shapes) {
     call.value_dim = 513;
     CHECK_EQ(launch_attention(call, {}), cudaErrorInvalidValue);
     call.value_dim = 1;
+    float bias = 0;
+    call.bias = &bias;
+    CHECK_EQ(launch_attention(call, {}), cudaErrorInvalidValue);
+    call.bias = nullptr;
     call.heads = 3;
     call.kv_heads = 2;
     CHECK_EQ(launch_attention(call, {}), cudaErrorInvalidValue);
