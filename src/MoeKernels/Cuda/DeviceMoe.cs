@@ -59,6 +59,9 @@ internal unsafe struct DeviceMoeCall
 /// <summary>A whole mixture-of-experts layer on a device; without a router its calls bring their routing.</summary>
 internal sealed unsafe class DeviceMoe : IDisposable
 {
+    /// <summary>Most experts that a router takes.</summary>
+    public const int MostExperts = 1024;
+
     private readonly LayerHandle _layer;
     private readonly DeviceExperts _routed;
     private readonly DeviceExperts? _shared;

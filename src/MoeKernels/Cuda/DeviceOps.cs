@@ -27,7 +27,37 @@ internal unsafe struct DeviceAttention
     /// <summary>[heads], or null.</summary>
     public float* Sinks;
 
+    /// <summary>0 where no row sees a position, [positions]; or null.</summary>
+    public int* Mask;
+
+    /// <summary>Added to the scores by the distance from a row's place to the position, [heads × 2 reach + 1]; or
+    /// null.</summary>
+    public float* Bias;
+
+    /// <summary>Position of each row itself, [rows]; needed with <see cref="Bias"/>.</summary>
+    public int* Places;
+
+    /// <summary>Largest distance with a bias of its own.</summary>
+    public int BiasReach;
+
     public long QStride, QHeadStride, KStride, KHeadStride, VStride, VHeadStride, YStride, YHeadStride;
+
+    /// <summary>A call whose queries, keys, values and results are rows of heads without gaps.</summary>
+    public static DeviceAttention OfRows(int heads, int kvHeads, int headDim) => new()
+    {
+        Heads = heads,
+        KvHeads = kvHeads,
+        KeyDim = headDim,
+        ValueDim = headDim,
+        QStride = (long)heads * headDim,
+        QHeadStride = headDim,
+        KStride = (long)kvHeads * headDim,
+        KHeadStride = headDim,
+        VStride = (long)kvHeads * headDim,
+        VHeadStride = headDim,
+        YStride = (long)heads * headDim,
+        YHeadStride = headDim,
+    };
 }
 
 /// <summary>What a transformer needs beside its matrices, on a device; every pointer is device memory.</summary>
@@ -125,6 +155,10 @@ internal static unsafe class DeviceOps
         args.first = call.First;
         args.last = call.Last;
         args.sinks = call.Sinks;
+        args.mask = call.Mask;
+        args.bias = call.Bias;
+        args.places = call.Places;
+        args.bias_reach = call.BiasReach;
         (args.q_stride, args.q_head_stride) = (call.QStride, call.QHeadStride);
         (args.k_stride, args.k_head_stride) = (call.KStride, call.KHeadStride);
         (args.v_stride, args.v_head_stride) = (call.VStride, call.VHeadStride);

@@ -17,14 +17,13 @@ public sealed record DevicePlan(
     {
         LayerSpec[] layers = [.. ModelInspector.Layers(model)];
         LayerSpec[] placed = [.. layers.Where(layer => DeviceKernels.Missing(layer) is null)];
-        LayerSpec[] mixers = [.. layers.Where(layer => layer is not (MoeSpec or FeedForwardSpec))];
-
-        // Sublayers that mix positions count as equally large: headers name their tensors by role, not by layer.
-        double share = mixers.Length == 0 ? 0 : mixers.Count(placed.Contains) / (double)mixers.Length;
+        double mixers = ShareOf(layers.Where(layer => layer is not (MoeSpec or FeedForwardSpec)));
+        double experts = ShareOf(layers.OfType<MoeSpec>());
         long weights = info.Parts.Sum(part => part.Role switch
         {
             WeightRole.Unused => 0,
-            WeightRole.Attention => (long)(share * part.Bytes),
+            WeightRole.Attention => (long)(mixers * part.Bytes),
+            WeightRole.Router or WeightRole.RoutedExperts or WeightRole.SharedExperts => (long)(experts * part.Bytes),
             WeightRole.Embedding => info.Parts.Any(other => other.Role == WeightRole.Head) ? 0 : part.Bytes,
             _ => part.Bytes,
         });
@@ -32,4 +31,9 @@ public sealed record DevicePlan(
             device.ToString(), weights, sessions * placed.Sum(layer => layer.StateBytes(contextLength)),
             [.. layers.Select(DeviceKernels.Missing).OfType<string>().Distinct().Order(StringComparer.Ordinal)]);
     }
+
+    /// <summary>The part of some sublayers that goes to the device. They count as equally large: headers name their
+    /// tensors by role, not by layer.</summary>
+    private static double ShareOf(IEnumerable<LayerSpec> layers) =>
+        layers.Select(layer => DeviceKernels.Missing(layer) is null ? 1.0 : 0.0).DefaultIfEmpty().Average();
 }

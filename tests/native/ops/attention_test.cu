@@ -258,6 +258,7 @@ CASE(distances_and_holes) {
     check_attention(problem, 2);
     problem.mask.clear();
     problem.reach = 40;
+    problem.kv_heads = 1;
     check_attention(problem, 3);
     problem.places.clear();
     problem.mask = source_problem(1, problem.positions()).mask;
@@ -270,6 +271,7 @@ HOST_CASE(a_hidden_chunk) {
     Problem problem = source_problem(3, 1100);
     problem.kv_heads = 1;
     problem.first = {0, 400, 511};
+    problem.places = {600, 510, 1099};
     std::fill_n(problem.mask.begin(), 512, 0);
     check_attention(problem, 1);
 }

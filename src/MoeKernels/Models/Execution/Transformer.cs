@@ -95,7 +95,7 @@ internal sealed unsafe class Transformer : IDisposable
             float* hidden = context.Workspace.Take((long)tokens.Length * Description.Hidden);
             encoder.Input.Forward(context, tokens, hidden);
             encoder.Stack.Forward(context, hidden);
-            foreach (CrossAttentionLayer reader in encoder.Readers)
+            foreach (IEncoderReader reader in encoder.Readers)
                 reader.Remember(context, hidden);
         }
         finally

@@ -29,4 +29,7 @@ internal sealed unsafe class AttentionWeights
 
     /// <summary>[heads], or null.</summary>
     public float* Sinks { get; init; }
+
+    /// <summary>The four matrices.</summary>
+    public AttentionProjections Projections => new(Query, Key, Value, Output);
 }

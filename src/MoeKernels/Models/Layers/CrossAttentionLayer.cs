@@ -6,8 +6,15 @@ using MoeKernels.Models.KvCache;
 namespace MoeKernels.Models.Layers;
 
 /// <summary>A decoder's attention to the encoder's output: every row sees all of the source but its padding.</summary>
-internal sealed unsafe class CrossAttentionLayer(AttentionSpec spec, AttentionProjections weights) : Layer
+internal sealed unsafe class CrossAttentionLayer(AttentionSpec spec, AttentionProjections weights)
+    : Layer, IEncoderReader
 {
+    /// <summary>Sizes and rules.</summary>
+    public AttentionSpec Spec => spec;
+
+    /// <summary>The layer's matrices.</summary>
+    public AttentionProjections Weights => weights;
+
     private nint Width => (nint)spec.Heads * spec.HeadDim;
 
     /// <summary>Floats that <see cref="Forward"/> and <see cref="Remember"/> take from the workspace at most.</summary>
@@ -18,9 +25,7 @@ internal sealed unsafe class CrossAttentionLayer(AttentionSpec spec, AttentionPr
     /// <inheritdoc/>
     public override LayerState CreateState(int contextLength) => new EncoderMemory(spec.Heads, spec.HeadDim);
 
-    /// <summary>Projects the encoder's output to keys and values and keeps them in each sequence.</summary>
-    /// <param name="context">The encoder's batch.</param>
-    /// <param name="encoded">The encoder's normalised output, [rows × hidden].</param>
+    /// <inheritdoc/>
     public void Remember(ForwardContext context, float* encoded)
     {
         int rows = context.Batch.Rows;

@@ -10,6 +10,15 @@ namespace MoeKernels.Models.Layers;
 internal sealed unsafe class EncoderAttentionLayer(
     AttentionSpec spec, AttentionProjections weights, RelativePositionBias? bias) : Layer
 {
+    /// <summary>Sizes and rules.</summary>
+    public AttentionSpec Spec => spec;
+
+    /// <summary>The layer's matrices.</summary>
+    public AttentionProjections Weights => weights;
+
+    /// <summary>Null without relative positions.</summary>
+    public RelativePositionBias? Bias => bias;
+
     /// <summary>Floats that <see cref="Forward"/> takes from the workspace.</summary>
     public static long ScratchFloats(AttentionSpec spec, int rows) =>
         (4 * Workspace.Rounded((long)rows * spec.Heads * spec.HeadDim))

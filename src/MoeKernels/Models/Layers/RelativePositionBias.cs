@@ -19,6 +19,12 @@ internal sealed unsafe class RelativePositionBias(RelativeBiasSpec spec, int hea
     private readonly int[] _buckets =
         [.. Enumerable.Range(-spec.MaxDistance, (2 * spec.MaxDistance) + 1).Select(distance => Bucket(spec, distance))];
 
+    /// <summary>Largest distance with a bias of its own.</summary>
+    public int Reach => spec.MaxDistance;
+
+    /// <summary>Attention heads.</summary>
+    public int Heads => heads;
+
     /// <summary>Floats that <see cref="Attach"/> takes from the workspace.</summary>
     public static long ScratchFloats(int heads, int queries, int keys) =>
         Workspace.Rounded(heads * ((long)queries + keys - 1));
@@ -79,6 +85,17 @@ internal sealed unsafe class RelativePositionBias(RelativeBiasSpec spec, int hea
         for (int i = before; i < within; i++)
             biases[i] = Value(head, first + i);
         biases[within..].Fill(Value(head, reach));
+    }
+
+    /// <summary>The biases of all distances from -<see cref="Reach"/> to <see cref="Reach"/>,
+    /// [heads × 2 reach + 1].</summary>
+    public float[] Table()
+    {
+        int count = (2 * Reach) + 1;
+        var table = new float[heads * count];
+        for (int head = 0; head < heads; head++)
+            Fill(head, -Reach, table.AsSpan(head * count, count));
+        return table;
     }
 
     /// <summary>The bias of a head at a distance.</summary>

@@ -7,20 +7,11 @@ using MoeKernels.Models.Layers;
 namespace MoeKernels.Models.Placement;
 
 /// <summary>Causal attention with grouped heads on a device: the steps of <see cref="AttentionLayer"/>.</summary>
-internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
+internal sealed unsafe class DeviceAttentionLayer : DeviceAttentionBase, IStateful
 {
-    private readonly CudaDevice _device;
-    private readonly AttentionSpec _spec;
     private readonly RopeTable? _rope;
-    private readonly DeviceMatrix _query;
-    private readonly DeviceMatrix _key;
-    private readonly DeviceMatrix _value;
-    private readonly DeviceMatrix _output;
     private readonly DeviceNorm? _queryNorm;
     private readonly DeviceNorm? _keyNorm;
-    private readonly DeviceArray? _sinks;
-    private readonly int _width;
-    private readonly int _keyWidth;
 
     /// <summary>Distance between two heads of a query row: with an output gate, a head's gate lies behind it.</summary>
     private readonly int _queryHeadStride;
@@ -28,24 +19,18 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
     /// <summary>Copies the weights.</summary>
     /// <exception cref="MoeOutOfMemoryException">The device has no room.</exception>
     public DeviceAttentionLayer(CudaDevice device, AttentionLayer layer)
+        : base(device, layer.Spec, layer.Weights.Projections, layer.Weights.RelativeBias)
     {
-        (_device, _spec, StateIndex) = (device, layer.Spec, layer.StateIndex);
-        _width = _spec.Heads * _spec.HeadDim;
-        _keyWidth = _spec.KeyValueHeads * _spec.HeadDim;
-        _queryHeadStride = _spec.OutputGate ? 2 * _spec.HeadDim : _spec.HeadDim;
+        StateIndex = layer.StateIndex;
+        _queryHeadStride = Query.Outputs / Spec.Heads;
         AttentionWeights weights = layer.Weights;
         _rope = weights.Rope;
         try
         {
-            _query = Place(device, weights.Query, "the query projection");
-            _key = Place(device, weights.Key, "the key projection");
-            _value = Place(device, weights.Value, "the value projection");
-            _output = Place(device, weights.Output, "the output projection");
             _queryNorm = weights.QueryNorm is { } q ? Own(new DeviceNorm(device, q)) : null;
             _keyNorm = weights.KeyNorm is { } k ? Own(new DeviceNorm(device, k)) : null;
-            _sinks = DeviceArray.Of(device, weights.Sinks, _spec.Heads, "the sinks");
-            if (_sinks is not null)
-                Own(_sinks);
+            if (weights.Sinks != null)
+                Sinks = Own(DeviceArray.Of(device, weights.Sinks, Spec.Heads, "the sinks")!);
         }
         catch
         {
@@ -59,65 +44,60 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
 
     /// <inheritdoc/>
     public LayerState CreateState(int contextLength) =>
-        new DeviceKeyValueCache(_device, _keyWidth, _keyWidth, contextLength);
+        new DeviceKeyValueCache(Device, KeyWidth, KeyWidth, contextLength);
 
     /// <inheritdoc/>
-    public override long ScratchBytes(CudaDevice device, ForwardBatch batch)
-    {
-        int rows = batch.Rows;
-        long product = Math.Max(
-            Math.Max(_query.ScratchBytes(device, rows), _key.ScratchBytes(device, rows)),
-            Math.Max(_value.ScratchBytes(device, rows), _output.ScratchBytes(device, rows)));
-        long attention = 0;
-        foreach (ref readonly SequenceRows sequence in batch.Sequences)
-        {
-            attention = Math.Max(attention, DeviceOps.AttentionScratchBytes(
-                device, sequence.Rows, _spec.Heads, _spec.HeadDim, sequence.Position + sequence.Rows));
-        }
-
-        return DeviceQueue.RoundedFloats((long)rows * _query.Outputs)
-            + (2 * DeviceQueue.RoundedFloats((long)rows * _keyWidth))
-            + DeviceQueue.RoundedFloats((long)rows * _width)
-            + DeviceQueue.RoundedFloats((long)rows * (_spec.Rope?.Dimensions ?? 0))
-            + (3 * DeviceQueue.Rounded((long)rows * sizeof(int)))
-            + Math.Max(product, attention);
-    }
+    public override long ScratchBytes(CudaDevice device, ForwardBatch batch) =>
+        base.ScratchBytes(device, batch)
+        + (2 * DeviceQueue.RoundedFloats((long)batch.Rows * KeyWidth))
+        + DeviceQueue.RoundedFloats((long)batch.Rows * (Spec.Rope?.Dimensions ?? 0))
+        + DeviceQueue.RoundedFloats(Spec.Temperature is null ? 0 : batch.Rows);
 
     /// <inheritdoc/>
     public override void Forward(ForwardContext context, DeviceQueue queue, float* x, float* y)
     {
         int rows = context.Batch.Rows;
         long mark = queue.Mark();
-        float* q = queue.Take((long)rows * _query.Outputs);
-        float* k = queue.Take((long)rows * _keyWidth);
-        float* v = queue.Take((long)rows * _keyWidth);
-        float* attended = queue.Take((long)rows * _width);
-        _query.Forward(queue, x, rows, q);
-        _key.Forward(queue, x, rows, k);
-        _value.Forward(queue, x, rows, v);
+        float* q = queue.Take((long)rows * Query.Outputs);
+        float* k = queue.Take((long)rows * KeyWidth);
+        float* v = queue.Take((long)rows * KeyWidth);
+        float* attended = queue.Take((long)rows * Width);
+        Query.Forward(queue, x, rows, q);
+        Key.Forward(queue, x, rows, k);
+        Value.Forward(queue, x, rows, v);
 
         NormalizeBeforeRope(queue, q, k, rows);
         Rotate(context, queue, q, k, v);
-        if (_spec.Norm == QueryKeyNorm.PerHeadAfterRope)
+        if (Spec.Norm == QueryKeyNorm.PerHeadAfterRope)
             NormalizeHeads(queue, q, k, rows);
         Attend(context, queue, q, k, v, attended);
-        if (_spec.OutputGate)
+        if (Spec.OutputGate)
         {
             DeviceOps.Gate(
-                queue, attended, q + _spec.HeadDim, (long)rows * _spec.Heads, _spec.HeadDim, _queryHeadStride);
+                queue, attended, q + Spec.HeadDim, (long)rows * Spec.Heads, Spec.HeadDim, _queryHeadStride);
         }
 
-        _output.Forward(queue, attended, rows, y);
+        Output.Forward(queue, attended, rows, y);
         queue.Release(mark);
+    }
+
+    /// <inheritdoc/>
+    protected override int PositionsOf(in SequenceRows sequence) => sequence.Position + sequence.Rows;
+
+    /// <inheritdoc/>
+    protected override RowRange RangeOf(in SequenceRows sequence, int row)
+    {
+        int position = sequence.Position + row;
+        return new(AttentionLayer.FirstVisible(Spec, position), position, position);
     }
 
     private void NormalizeBeforeRope(DeviceQueue queue, float* q, float* k, int rows)
     {
-        if (_spec.Norm == QueryKeyNorm.PerHead)
+        if (Spec.Norm == QueryKeyNorm.PerHead)
         {
             NormalizeHeads(queue, q, k, rows);
         }
-        else if (_spec.Norm == QueryKeyNorm.FullWidth)
+        else if (Spec.Norm == QueryKeyNorm.FullWidth)
         {
             _queryNorm!.Forward(queue, q, q, rows);
             _keyNorm!.Forward(queue, k, k, rows);
@@ -126,70 +106,50 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceLayer, IStateful
 
     private void NormalizeHeads(DeviceQueue queue, float* q, float* k, int rows)
     {
-        _queryNorm!.Forward(queue, q, _queryHeadStride, q, _queryHeadStride, (long)rows * _spec.Heads);
-        _keyNorm!.Forward(queue, k, k, (long)rows * _spec.KeyValueHeads);
+        _queryNorm!.Forward(queue, q, _queryHeadStride, q, _queryHeadStride, (long)rows * Spec.Heads);
+        _keyNorm!.Forward(queue, k, k, (long)rows * Spec.KeyValueHeads);
     }
 
     private void Rotate(ForwardContext context, DeviceQueue queue, float* q, float* k, float* v)
     {
         int rows = context.Batch.Rows;
-        if (_spec.Clip is { } clip)
+        if (Spec.Clip is { } clip)
         {
-            DeviceOps.Clamp(queue, q, clip, (long)rows * _query.Outputs);
-            DeviceOps.Clamp(queue, k, clip, (long)rows * _keyWidth);
-            DeviceOps.Clamp(queue, v, clip, (long)rows * _keyWidth);
+            DeviceOps.Clamp(queue, q, clip, (long)rows * Query.Outputs);
+            DeviceOps.Clamp(queue, k, clip, (long)rows * KeyWidth);
+            DeviceOps.Clamp(queue, v, clip, (long)rows * KeyWidth);
         }
 
         if (_rope is not null)
         {
             int dimensions = _rope.Dimensions;
-            bool interleaved = _spec.Rope!.Interleaved;
+            bool interleaved = Spec.Rope!.Interleaved;
             float* angles = DevicePositions.PutAngles(context, queue, _rope);
             DeviceOps.Rotate(
-                queue, q, angles, rows, _spec.Heads, dimensions, interleaved, _query.Outputs, _queryHeadStride);
+                queue, q, angles, rows, Spec.Heads, dimensions, interleaved, Query.Outputs, _queryHeadStride);
             DeviceOps.Rotate(
-                queue, k, angles, rows, _spec.KeyValueHeads, dimensions, interleaved, _keyWidth, _spec.HeadDim);
+                queue, k, angles, rows, Spec.KeyValueHeads, dimensions, interleaved, KeyWidth, Spec.HeadDim);
         }
 
-        if (_spec.Temperature is { } temperature)
-            DeviceOps.ScaleRows(queue, q, DevicePositions.Put(context, queue, temperature.At), rows, _query.Outputs);
+        if (Spec.Temperature is { } temperature)
+            DeviceOps.ScaleRows(queue, q, DevicePositions.Put(context, queue, temperature.At), rows, Query.Outputs);
     }
 
     private void Attend(ForwardContext context, DeviceQueue queue, float* q, float* k, float* v, float* attended)
     {
-        int* firsts = DevicePositions.Put(
-            context, queue, position => AttentionLayer.FirstVisible(_spec, position));
-        int* lasts = DevicePositions.Put(context, queue, position => position);
+        DeviceRanges ranges = PutRanges(context, queue);
         foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
         {
             var cache = (DeviceKeyValueCache)sequence.State[StateIndex];
-            long row = sequence.FirstRow;
-            cache.Store(queue, sequence.Position, sequence.Rows, k + (row * _keyWidth), v + (row * _keyWidth));
-            DeviceOps.Attend(queue, new DeviceAttention
+            long first = sequence.FirstRow * (long)KeyWidth;
+            cache.Store(queue, sequence.Position, sequence.Rows, k + first, v + first);
+            DeviceSource source = new()
             {
-                Rows = sequence.Rows,
-                Heads = _spec.Heads,
-                KvHeads = _spec.KeyValueHeads,
-                Positions = sequence.Position + sequence.Rows,
-                KeyDim = _spec.HeadDim,
-                ValueDim = _spec.HeadDim,
-                Scale = _spec.Scale,
-                Q = q + (row * _query.Outputs),
-                K = cache.Keys,
-                V = cache.Values,
-                Y = attended + (row * _width),
-                First = firsts + row,
-                Last = lasts + row,
-                Sinks = _sinks is null ? null : _sinks.Floats,
-                QStride = _query.Outputs,
-                QHeadStride = _queryHeadStride,
-                KStride = _keyWidth,
-                KHeadStride = _spec.HeadDim,
-                VStride = _keyWidth,
-                VHeadStride = _spec.HeadDim,
-                YStride = _width,
-                YHeadStride = _spec.HeadDim,
-            });
+                Keys = cache.Keys,
+                Values = cache.Values,
+                Positions = PositionsOf(sequence),
+            };
+            Attend(queue, ranges, sequence, source, q, attended);
         }
     }
 }

@@ -9,12 +9,10 @@ internal static class DeviceKernels
     /// <summary>What of a layer has no device kernel; null when all of it has.</summary>
     public static string? Missing(LayerSpec layer) => layer switch
     {
-        AttentionSpec { Source: KeySource.Bidirectional } => "attention of encoders",
-        AttentionSpec { Source: KeySource.Encoder } => "cross attention",
-        AttentionSpec { RelativeBias: not null } => "attention with relative positions",
         AttentionSpec { HeadDim: > DeviceOps.WidestValue } => "attention with wide heads",
         MlaSpec { KvRank: > DeviceOps.WidestValue } or MlaSpec { LatentDim: > DeviceOps.WidestKey } =>
             "attention over wide latents",
+        MoeSpec { Router.Experts: > DeviceMoe.MostExperts } => "routers over very many experts",
         AttentionSpec or MlaSpec or FeedForwardSpec or MoeSpec => null,
         DeltaNetSpec => "gated delta networks",
         _ => layer.GetType().Name,

@@ -12,6 +12,7 @@ internal sealed class DevicePlacement(CudaDevice device) : IDisposable
 {
     private readonly List<IDisposable> _owned = [];
     private readonly SortedSet<string> _hostReasons = [];
+    private readonly List<IEncoderReader> _hostReaders = [];
 
     /// <summary>The mixture-of-experts layers on the device, in the order of the model.</summary>
     public IEnumerable<DeviceRoutedLayer> RoutedLayers => _owned.OfType<DeviceRoutedLayer>();
@@ -31,6 +32,8 @@ internal sealed class DevicePlacement(CudaDevice device) : IDisposable
             ? null
             : own with { Stack = Place((Stack)own.Stack, model.Encoder!, model.Hidden, stateful, cancellation) };
         IStack decoder = Place((Stack)parts.Decoder, model.Decoder, model.Hidden, stateful, cancellation);
+        if (encoder is not null)
+            encoder = encoder with { Readers = Readers(model.Hidden) };
         var head = Own(new DeviceHead(device, ((HostHead)parts.Head).Weights));
         return parts with { Decoder = decoder, Head = head, Stateful = stateful, Encoder = encoder };
     }
@@ -63,6 +66,8 @@ internal sealed class DevicePlacement(CudaDevice device) : IDisposable
         if (DeviceKernels.Missing(spec) is { } reason)
         {
             _hostReasons.Add(reason);
+            if (sublayer.Layer is IEncoderReader reader)
+                _hostReaders.Add(reader);
             return new DeviceSublayer(norm, new HostLayer(sublayer.Layer, hidden));
         }
 
@@ -71,12 +76,23 @@ internal sealed class DevicePlacement(CudaDevice device) : IDisposable
             RoutedLayer routed => new DeviceRoutedLayer(device, routed),
             FeedForwardLayer network => new DeviceFeedForward(device, network),
             AttentionLayer attention => new DeviceAttentionLayer(device, attention),
+            EncoderAttentionLayer attention => new DeviceEncoderAttention(device, attention),
+            CrossAttentionLayer attention => new DeviceCrossAttention(device, attention),
             MlaLayer attention => new DeviceMlaLayer(device, attention),
             _ => throw new InvalidOperationException($"{sublayer.Layer.GetType().Name} has no twin on a device."),
         });
         if (layer is IStateful state)
             stateful[state.StateIndex] = state;
         return new DeviceSublayer(norm, layer);
+    }
+
+    /// <summary>The cross-attention layers, those of the device as one reader.</summary>
+    private IEncoderReader[] Readers(int hidden)
+    {
+        DeviceCrossAttention[] placed = [.. _owned.OfType<DeviceCrossAttention>()];
+        if (placed.Length == 0)
+            return [.. _hostReaders];
+        return [.. _hostReaders, new DeviceEncoderReader(device, placed, hidden)];
     }
 
     private T Own<T>(T part)

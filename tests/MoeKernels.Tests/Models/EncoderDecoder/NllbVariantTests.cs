@@ -43,6 +43,14 @@ public class NllbVariantTests
         VariantCheck.Run(checkpoint, new ReferenceNllb(checkpoint.Config, name => checkpoint[name]));
     }
 
+    [Theory]
+    [MemberData(nameof(Variants))]
+    public void Forward_VariantOnADevice_EqualsTheReference(string changes)
+    {
+        using RandomCheckpoint checkpoint = Create(changes, seed: 11);
+        VariantCheck.RunOnADevice(checkpoint, new ReferenceNllb(checkpoint.Config, name => checkpoint[name]));
+    }
+
     [Fact]
     public void Forward_NamesWithoutPrefix_EqualsTheReference()
     {

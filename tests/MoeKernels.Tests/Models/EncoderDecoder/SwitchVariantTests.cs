@@ -43,6 +43,24 @@ public class SwitchVariantTests
         VariantCheck.Run(checkpoint, new ReferenceSwitch(checkpoint.Config, name => checkpoint[name]));
     }
 
+    [Theory]
+    [MemberData(nameof(Variants))]
+    public void Forward_VariantOnADevice_EqualsTheReference(string changes)
+    {
+        using RandomCheckpoint checkpoint = Create(changes, seed: 5);
+        VariantCheck.RunOnADevice(checkpoint, new ReferenceSwitch(checkpoint.Config, name => checkpoint[name]));
+    }
+
+    [Theory]
+    [InlineData("""{ "d_kv": 513, "num_heads": 1 }""", "attention with wide heads")]
+    [InlineData("""{ "num_experts": 1025, "d_model": 4, "d_ff": 2 }""", "routers over very many experts")]
+    public void Forward_BeyondTheLimitsOfADevice_RunsOnTheHost(string changes, string step)
+    {
+        using RandomCheckpoint checkpoint = Create(changes, seed: 5);
+        ReferenceSwitch reference = new(checkpoint.Config, name => checkpoint[name]);
+        VariantCheck.RunOnADevice(checkpoint, reference, step);
+    }
+
     /// <summary>Files from before the embeddings could differ hold one table even where the head is its own.</summary>
     [Fact]
     public void Forward_UntiedFileWithOneEmbedding_UsesItForBothStacks()

@@ -1,5 +1,7 @@
 using System.Text.Json.Nodes;
 using MoeKernels.Models.Execution;
+using MoeKernels.Models.Placement;
+using MoeKernels.Tests.Cuda;
 
 namespace MoeKernels.Tests.Models.EncoderDecoder;
 
@@ -25,8 +27,23 @@ internal static class VariantCheck
     public static void Run(RandomCheckpoint checkpoint, ReferenceModel reference)
     {
         using TestModel model = TestModel.Load(checkpoint.Folder, threads: 2);
+        Run(model, checkpoint.Config, reference);
+    }
+
+    /// <summary>The same on a device, where only these steps run on the host.</summary>
+    public static void RunOnADevice(
+        RandomCheckpoint checkpoint, ReferenceModel reference, params string[] hostSteps)
+    {
+        DevicePlacement placement = new(NativeLibraryUnderTest.Require());
+        using TestModel model = TestModel.Load(checkpoint.Folder, placement: placement);
+        Assert.Equal(hostSteps, placement.HostReasons);
+        Run(model, checkpoint.Config, reference);
+    }
+
+    private static void Run(TestModel model, JsonObject config, ReferenceModel reference)
+    {
         Random random = new(17);
-        int vocabulary = (int)checkpoint.Config["vocab_size"]!, pad = (int)checkpoint.Config["pad_token_id"]!;
+        int vocabulary = (int)config["vocab_size"]!, pad = (int)config["pad_token_id"]!;
         int[] Random(int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next(4, vocabulary))];
         foreach (int[][] mask in Masks)
         {
