@@ -108,6 +108,31 @@ public unsafe class CodebookQuantizerTests
         Assert.InRange(matrix.Error / matrix.Energy, 0.25 / 0.75, (1 - (2 / Math.PI)) / (2 / Math.PI));
     }
 
+    [Theory]
+    [InlineData(8, 1, 44)]
+    [InlineData(6, 2, 20)]
+    public void Gptq_LastGroupPastTheColumns_IgnoresWhatMemoryHeld(int d, int stages, int columns)
+    {
+        const int Rows = 20;
+        using NativeMatrix w = NativeMatrix.Normal(Rows, columns, d), h = NativeMatrix.Moments(columns, stages);
+        using VectorBook book = RandomBook(d, stages);
+        byte[][] codes = Array.ConvertAll([0f, 30f, float.NaN], filling =>
+        {
+            using Scratch scratch = new();
+            using DampedFactor factor = DampedFactor.Create(h.Data, columns, Ones(columns), 0.1f, scratch);
+            using NativeMatrix error = new(Rows, columns);
+            NormalizedRows.TimesFactor(w.Data, Rows, factor, error.Data, scratch);
+            using (scratch.Begin())
+                new Span<float>(scratch.Floats(1 << 20), 1 << 20).Fill(filling);
+            byte[] chosen = new byte[Rows * book.Groups(columns) * stages];
+            fixed (byte* first = chosen)
+                VectorGptq.Run(factor, book, beams: 4, error.Data, Rows, first, scratch);
+            return chosen;
+        });
+        Assert.Equal(codes[0], codes[1]);
+        Assert.Equal(codes[0], codes[2]);
+    }
+
     [Fact]
     public void Quantize_MoreBeams_LoseLess()
     {

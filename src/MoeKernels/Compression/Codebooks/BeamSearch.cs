@@ -110,7 +110,10 @@ internal sealed unsafe class BeamSearch
     /// <summary>One beginning, empty; the others cost too much to be followed.</summary>
     private void Load(float* wanted, int rows)
     {
-        NativeMemory.Clear(_wanted, (nuint)((long)_beams * _block * Lanes * sizeof(float)));
+        // The last group may reach past the block: nothing is wanted there, before and after every choice.
+        nuint bytes = (nuint)((long)_beams * _block * Lanes * sizeof(float));
+        NativeMemory.Clear(_wanted, bytes);
+        NativeMemory.Clear(_next, bytes);
         for (int lane = 0; lane < rows; lane++)
         {
             float* row = wanted + ((nint)lane * _factor.Columns);
