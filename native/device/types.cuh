@@ -3,6 +3,7 @@
 // No CUDA type headers: they take seconds to compile, and have no counterpart under g++. Rounding is to nearest, ties
 // to even. On sm_90 __float2bfloat16_rn would be one instruction; that is only worth it in a hot epilogue.
 #pragma once
+#include <cmath>
 #include <cstring>
 
 #include "device/launch.cuh"
@@ -53,21 +54,17 @@ MOEK_HOST_DEVICE float to_float(bf16 value) {
     return float_from_bits(static_cast<uint32_t>(value.bits) << 16);
 }
 
+// The exponents of narrower types are moved by a product with a power of two, which is exact and takes denormals along.
 MOEK_HOST_DEVICE float to_float(f16 value) {
-    const uint32_t sign = static_cast<uint32_t>(value.bits & 0x8000) << 16;
-    const uint32_t magnitude = value.bits & 0x7FFF;
-    if (magnitude >= 0x7C00) return float_from_bits(sign | 0x7F800000 | (magnitude & 0x3FF) << 13);
-    if (magnitude >= 0x0400) return float_from_bits(sign | ((magnitude << 13) + (112u << 23)));
-    // A denormal is its fraction times 2^-24, exact in float.
-    return float_from_bits(sign | float_bits(static_cast<float>(magnitude) * 0x1p-24f));
+    const uint32_t bits = static_cast<uint32_t>(value.bits & 0x8000) << 16 | (value.bits & 0x7FFFu) << 13;
+    const float moved = float_from_bits(bits) * 0x1p112f;
+    return (value.bits & 0x7FFF) < 0x7C00 ? moved : float_from_bits(bits | 0x7F800000);
 }
 
 MOEK_HOST_DEVICE float to_float(e4m3 value) {
-    const uint32_t sign = static_cast<uint32_t>(value.bits & 0x80) << 24;
-    const uint32_t magnitude = value.bits & 0x7F;
-    if (magnitude == 0x7F) return float_from_bits(sign | 0x7FC00000);
-    if (magnitude >= 0x08) return float_from_bits(sign | ((magnitude << 20) + (120u << 23)));
-    return float_from_bits(sign | float_bits(static_cast<float>(magnitude) * 0x1p-9f));
+    const int32_t top = static_cast<int32_t>(static_cast<uint32_t>(value.bits) << 24);
+    const float moved = float_from_bits(static_cast<uint32_t>(top >> 4) & 0x87F00000) * 0x1p120f;
+    return fabsf(moved) < 480.0f ? moved : float_from_bits(0x7FC00000);
 }
 
 MOEK_HOST_DEVICE float to_float(e8m0 value) {
@@ -78,9 +75,7 @@ MOEK_HOST_DEVICE float to_float(e8m0 value) {
 /// FP4 with 2 exponent bits and 1 fraction bit, in the low nibble: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives
 /// (MXFP4).
 MOEK_HOST_DEVICE float e2m1_to_float(uint32_t nibble) {
-    const uint32_t sign = (nibble & 8) << 28, magnitude = nibble & 7;
-    const uint32_t bits = magnitude >= 2 ? (magnitude << 22) + (126u << 23) : magnitude * 0x3F000000u;
-    return float_from_bits(sign | bits);
+    return float_from_bits((nibble & 8) << 28 | (nibble & 7) << 22) * 0x1p126f;
 }
 
 /// float to T, rounded to nearest, ties to even; what is too large becomes infinity, or for e4m3 the largest value.

@@ -50,7 +50,7 @@ MOEK_DEVICE void product_phase(const LayerCall& layer, int phase, unsigned char*
         GroupedTile tile;
         if (!tile_at_slot<kDecodeSlots>(call.groups, item / groups, tile)) continue;
         const WaitForGroups wait{layer.done[0] + tile.first_slot, needed};
-        decode_rows<kType>(call, tile, static_cast<int32_t>(item % groups), ring, wait);
+        decode_rows<kType, Element::kF32>(call, tile, static_cast<int32_t>(item % groups), ring, wait);
         count_group(layer.done[phase] + tile.first_slot);
     }
 }
@@ -137,20 +137,8 @@ cudaError_t launch_decode_layer(const DecodeLayer& layer, const DenseExperts& ex
         const cudaError_t error = cudaMemsetAsync(workspace.pointer, 0, bytes, device.stream);
         if (error != cudaSuccess) return error;
     }
-    switch (experts.down.type) {
-        case Element::kF32:
-            return launch_typed<Element::kF32>(call, device);
-        case Element::kF16:
-            return launch_typed<Element::kF16>(call, device);
-        case Element::kBF16:
-            return launch_typed<Element::kBF16>(call, device);
-        case Element::kF8E4M3:
-            return launch_typed<Element::kF8E4M3>(call, device);
-        case Element::kMxfp4:
-            return launch_typed<Element::kMxfp4>(call, device);
-        default:
-            return cudaErrorNotSupported;
-    }
+    return for_weight_type(experts.down.type,
+                           [&](auto type) { return launch_typed<decltype(type)::value>(call, device); });
 }
 
 }  // namespace moek

@@ -152,18 +152,14 @@ bool grouped_mma_takes(const GroupedCall& call) {
 }
 
 cudaError_t launch_grouped_mma(const GroupedCall& call, const Launch& device) {
-    switch (call.w.type) {
-        case Element::kF16:
-            return launch_typed<Element::kF16>(call, device);
-        case Element::kBF16:
-            return launch_typed<Element::kBF16>(call, device);
-        case Element::kF8E4M3:
-            return launch_typed<Element::kF8E4M3>(call, device);
-        case Element::kMxfp4:
-            return launch_typed<Element::kMxfp4>(call, device);
-        default:
+    return for_weight_type(call.w.type, [&](auto type) {
+        constexpr Element kType = decltype(type)::value;
+        if constexpr (kType == Element::kF32) {
             return cudaErrorNotSupported;
-    }
+        } else {
+            return launch_typed<kType>(call, device);
+        }
+    });
 }
 
 }  // namespace moek

@@ -152,20 +152,7 @@ cudaError_t launch_typed(const GroupedCall& call, const Launch& device) {
 }  // namespace
 
 cudaError_t launch_grouped_simt(const GroupedCall& call, const Launch& device) {
-    switch (call.w.type) {
-        case Element::kF32:
-            return launch_typed<Element::kF32>(call, device);
-        case Element::kF16:
-            return launch_typed<Element::kF16>(call, device);
-        case Element::kBF16:
-            return launch_typed<Element::kBF16>(call, device);
-        case Element::kF8E4M3:
-            return launch_typed<Element::kF8E4M3>(call, device);
-        case Element::kMxfp4:
-            return launch_typed<Element::kMxfp4>(call, device);
-        default:
-            return cudaErrorNotSupported;
-    }
+    return for_weight_type(call.w.type, [&](auto type) { return launch_typed<decltype(type)::value>(call, device); });
 }
 
 }  // namespace moek

@@ -129,28 +129,37 @@ MOEK_DEVICE uint4 scale_eight(const uint4& raw, float factor) {
     return make_uint4(out[0], out[1], out[2], out[3]);
 }
 
-// Inputs k to k + 3, zeros from the end of the row on. `whole`: columns are a multiple of 4, and so is k.
-MOEK_DEVICE float4 load_inputs(const GroupedCall& call, const InputRow& row, int32_t k, bool whole) {
-    float v[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    const bool is_f32 = call.x_type == Element::kF32;
-    if (whole && k < call.w.columns && is_f32) {
+// Inputs k to k + 3 of a row of kInput that holds them; columns are a multiple of 4, and so is k.
+template <Element kInput>
+MOEK_DEVICE float4 four_inputs(const InputRow& row, int32_t k) {
+    float v[4];
+    if constexpr (kInput == Element::kF32) {
         const float4 raw = *reinterpret_cast<const float4*>(row.data + static_cast<int64_t>(k) * 4);
         v[0] = scale_input(raw.x, row.factor), v[1] = scale_input(raw.y, row.factor);
         v[2] = scale_input(raw.z, row.factor), v[3] = scale_input(raw.w, row.factor);
-    } else if (whole && k < call.w.columns) {
+    } else {
         const uint2 raw = *reinterpret_cast<const uint2*>(row.data + static_cast<int64_t>(k) * 2);
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
             const uint32_t pair = j < 2 ? raw.x : raw.y;
             v[j] = scale_input(bf16{static_cast<uint16_t>(pair >> (16 * (j & 1)))}, row.factor);
         }
-    } else {
+    }
+    return make_float4(v[0], v[1], v[2], v[3]);
+}
+
+// Inputs k to k + 3, zeros from the end of the row on. `whole`: columns are a multiple of 4, and so is k.
+MOEK_DEVICE float4 load_inputs(const GroupedCall& call, const InputRow& row, int32_t k, bool whole) {
+    const bool is_f32 = call.x_type == Element::kF32;
+    if (whole && k < call.w.columns) {
+        return is_f32 ? four_inputs<Element::kF32>(row, k) : four_inputs<Element::kBF16>(row, k);
+    }
+    float v[4] = {0.0f, 0.0f, 0.0f, 0.0f};
 #pragma unroll
-        for (int j = 0; j < 4; ++j) {
-            if (k + j >= call.w.columns) continue;
-            v[j] = is_f32 ? scale_input(reinterpret_cast<const float*>(row.data)[k + j], row.factor)
-                          : scale_input(reinterpret_cast<const bf16*>(row.data)[k + j], row.factor);
-        }
+    for (int j = 0; j < 4; ++j) {
+        if (k + j >= call.w.columns) continue;
+        v[j] = is_f32 ? scale_input(reinterpret_cast<const float*>(row.data)[k + j], row.factor)
+                      : scale_input(reinterpret_cast<const bf16*>(row.data)[k + j], row.factor);
     }
     return make_float4(v[0], v[1], v[2], v[3]);
 }

@@ -1,6 +1,8 @@
 // Reading weights of every dense type, four neighbours of a row at a time.
 #pragma once
 
+#include <type_traits>
+
 #include "device/types.cuh"
 #include "kernels/experts/dense.hpp"
 
@@ -9,6 +11,25 @@ namespace moek {
 // Bits of an element in memory.
 __host__ __device__ constexpr int element_bits(Element type) {
     return type == Element::kF32 ? 32 : type == Element::kF8E4M3 ? 8 : type == Element::kMxfp4 ? 4 : 16;
+}
+
+// Calls `function` with the type of weights as a constant: its argument's ::value.
+template <class Function>
+cudaError_t for_weight_type(Element type, const Function& function) {
+    switch (type) {
+        case Element::kF32:
+            return function(std::integral_constant<Element, Element::kF32>());
+        case Element::kF16:
+            return function(std::integral_constant<Element, Element::kF16>());
+        case Element::kBF16:
+            return function(std::integral_constant<Element, Element::kBF16>());
+        case Element::kF8E4M3:
+            return function(std::integral_constant<Element, Element::kF8E4M3>());
+        case Element::kMxfp4:
+            return function(std::integral_constant<Element, Element::kMxfp4>());
+        default:
+            return cudaErrorNotSupported;
+    }
 }
 
 // Four neighbouring elements as they lie in memory: Word holds them, kWords of them.
@@ -126,8 +147,8 @@ public:
     MOEK_DEVICE RowScale(const DenseStack& stack, int64_t matrix, int64_t row, int32_t) {
         scales_ = static_cast<const uint8_t*>(stack.scales) + (matrix * stack.rows + row) * (stack.columns / 32);
     }
-    MOEK_DEVICE float at(const DenseStack& stack, int32_t column) {
-        return column < stack.columns ? to_float(e8m0{scales_[column / 32]}) : 0.0f;
+    MOEK_DEVICE float at(const DenseStack&, int32_t column) const {
+        return to_float(e8m0{scales_[static_cast<uint32_t>(column) / 32]});
     }
 
 private:
