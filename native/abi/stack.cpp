@@ -58,18 +58,19 @@ const std::vector<uint32_t>& host_dictionary() {
     return words;
 }
 
-const uint32_t* dictionary_of(moek_context& context) {
+const QmoeEntry* entries_of(moek_context& context) {
     const std::lock_guard<std::mutex> lock(context.dictionary_lock);
     if (context.dictionary == nullptr) {
-        const std::vector<uint32_t>& words = host_dictionary();
-        const uint64_t bytes = words.size() * sizeof(uint32_t);
+        std::vector<QmoeEntry> entries(65536);
+        qmoe_entries(entries.data(), host_dictionary().data());
+        const uint64_t bytes = entries.size() * sizeof(QmoeEntry);
         void* memory = device_allocate(context, bytes);
-        const cudaError_t copied = cudaMemcpy(memory, words.data(), bytes, cudaMemcpyHostToDevice);
+        const cudaError_t copied = cudaMemcpy(memory, entries.data(), bytes, cudaMemcpyHostToDevice);
         if (copied != cudaSuccess) device_free(context, memory);
         check(copied, "copying the dictionary");
         context.dictionary = memory;
     }
-    return static_cast<const uint32_t*>(context.dictionary);
+    return static_cast<const QmoeEntry*>(context.dictionary);
 }
 
 }  // namespace
@@ -225,7 +226,7 @@ Stack make_qmoe(moek_context& context, const moek_qmoe_desc& desc, bool borrow, 
     view.rows = desc.rows;
     view.columns = desc.columns;
     view.matrices = desc.matrices;
-    view.dictionary = dictionary_of(context);
+    view.entries = entries_of(context);
 
     const HostView<uint16_t> words(desc.codewords, static_cast<uint64_t>(codewords), borrow);
     QmoeStack host = view;

@@ -12,6 +12,11 @@ constexpr int64_t kMostShared = 96 << 10;
 // Blocks for a multiprocessor, as many as it ever holds; they walk on from there.
 constexpr int64_t kBlocksPerMultiprocessor = 8;
 
+// Of one slot's inputs.
+int64_t shared_bytes(const QmoeCall& call) {
+    return static_cast<int64_t>(sizeof(float)) * (call.inputs.columns + kQmoePadding);
+}
+
 template <int kSlots, bool kShared>
 cudaError_t launch_as(const QmoeCall& call, const Launch& launch) {
     const int64_t tiles = (call.stacks[0].rows + kQmoeRowsPerBlock - 1) / kQmoeRowsPerBlock;
@@ -19,7 +24,7 @@ cudaError_t launch_as(const QmoeCall& call, const Launch& launch) {
     shape.grid = dim3(static_cast<unsigned>(
         std::min(call.groups.max_slots * tiles, kBlocksPerMultiprocessor * launch.multiprocessors)));
     shape.block = dim3(kQmoeThreads);
-    shape.shared_bytes = kShared ? sizeof(float) * kSlots * static_cast<size_t>(call.inputs.columns) : 0;
+    shape.shared_bytes = kShared ? static_cast<size_t>(kSlots * shared_bytes(call)) : 0;
     shape.stream = launch.stream;
     return moek::launch(qmoe_kernel<kSlots, kShared>, shape, call);
 }
@@ -29,7 +34,7 @@ cudaError_t run(const QmoeCall& call, const Launch& launch) {
     const int64_t slots = call.groups.max_slots;
     if (slots == 0) return cudaSuccess;
     const int64_t experts = call.groups.offsets == nullptr ? 1 : call.groups.experts;
-    const int64_t row_bytes = static_cast<int64_t>(sizeof(float)) * call.inputs.columns;
+    const int64_t row_bytes = shared_bytes(call);
     if (slots >= 2 * experts && kSlotsPerRun * row_bytes <= kMostShared) {
         return launch_as<kSlotsPerRun, true>(call, launch);
     }

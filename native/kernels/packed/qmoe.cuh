@@ -1,8 +1,8 @@
 // QMoE's codewords, decoded and multiplied in one go.
 //
 // The paper's kernel walks the codewords of a row one by one and lets 28 lanes look at the weights of each, 2.5 of them
-// not zero. Here 32 lanes take 32 codewords: a prefix sum of their lengths tells each lane its columns, and it visits
-// only the weights that are not zero, at most three in a codeword of the published dictionary. Levels are factored out:
+// not zero. Here 32 lanes take 64 codewords: a prefix sum of their lengths tells each lane its columns, and it visits
+// three weights of a codeword, the most that are not zero in the published dictionary. Levels are factored out:
 // y = min * (sum of x where the symbol is 1) + max * (sum of x where it is 2).
 #pragma once
 
@@ -17,7 +17,8 @@ constexpr int kQmoeThreads = 256;
 constexpr int kQmoeWarps = kQmoeThreads / 32;
 constexpr int kQmoeRowsPerWarp = 4;
 constexpr int kQmoeRowsPerBlock = kQmoeWarps * kQmoeRowsPerWarp;
-constexpr int kWeightsPerWord = 14;  // of the two words of an entry; bits 0-3 hold the pairs of the entry
+// Zeros behind a row of inputs: an odd row's last codeword has a weight more, and lanes without a codeword point there.
+constexpr int kQmoePadding = 2;
 
 // y[slot] = activation(stacks x[slot]), with one stack or with gate and up.
 struct QmoeCall {
@@ -28,22 +29,18 @@ struct QmoeCall {
     Outputs outputs;
 };
 
-// Inputs of a run of slots in shared memory, [column, kSlots].
+// Inputs of a run of slots in shared memory, [column, kSlots], with their padding.
 template <int kSlots>
 struct SharedInputs {
     const float* x;
 
-    MOEK_DEVICE void add(float (&sums)[kSlots], int32_t column) const {
-        const float* values = x + static_cast<int64_t>(column) * kSlots;
+    MOEK_DEVICE void read(float (&values)[kSlots], int32_t column) const {
         if constexpr (kSlots == 4) {
-            const float4 four = *reinterpret_cast<const float4*>(values);
-            sums[0] += four.x;
-            sums[1] += four.y;
-            sums[2] += four.z;
-            sums[3] += four.w;
+            const float4 four = reinterpret_cast<const float4*>(x)[column];
+            values[0] = four.x, values[1] = four.y, values[2] = four.z, values[3] = four.w;
         } else {
 #pragma unroll
-            for (int i = 0; i < kSlots; ++i) sums[i] += values[i];
+            for (int i = 0; i < kSlots; ++i) values[i] = x[column * kSlots + i];
         }
     }
 };
@@ -52,45 +49,53 @@ struct SharedInputs {
 template <int kSlots>
 struct GlobalInputs {
     InputRow rows[kSlots];
+    int32_t columns;
 
-    MOEK_DEVICE void add(float (&sums)[kSlots], int32_t column) const {
+    MOEK_DEVICE void read(float (&values)[kSlots], int32_t column) const {
 #pragma unroll
-        for (int i = 0; i < kSlots; ++i) sums[i] += rows[i][column];
+        for (int i = 0; i < kSlots; ++i) values[i] = column < columns ? rows[i][column] : 0.0f;
     }
 };
+
+// Adds the inputs of a codeword that begins at column `first` to those of its level.
+template <int kSlots, class RowInputs>
+MOEK_DEVICE void add_codeword(const QmoeEntry& entry, int32_t first, const RowInputs& inputs, float (&low)[kSlots],
+                              float (&high)[kSlots]) {
+#pragma unroll
+    for (int n = 0; n < QmoeEntry::kMostNonzeros; ++n) {
+        float x[kSlots];
+        inputs.read(x, first + entry.place(n));
+#pragma unroll
+        for (int i = 0; i < kSlots; ++i) {
+            if (entry.is_low(n)) low[i] += x[i];
+            if (entry.is_high(n)) high[i] += x[i];
+        }
+    }
+}
 
 // One row times the inputs, in all lanes. Lane i adds up codewords i, i + 32, ... in ascending order of columns, then
 // the lanes meet in a fixed tree: the bits depend on the row and its input alone. Called by whole warps.
 template <int kSlots, class RowInputs>
 MOEK_DEVICE void qmoe_dot(float (&result)[kSlots], const QmoeStack& stack, int64_t row, const RowInputs& inputs) {
-    const int32_t lane = static_cast<int32_t>(threadIdx.x) % 32;
-    const int64_t end = stack.row_offsets[row + 1];
+    const uint32_t lane = threadIdx.x % 32;
+    const int64_t begin = stack.row_offsets[row];
+    const uint16_t* codewords = stack.codewords + begin;
+    const uint32_t count = static_cast<uint32_t>(stack.row_offsets[row + 1] - begin);
     float low[kSlots] = {};
     float high[kSlots] = {};
-    int32_t column = 0;  // of the first of 32 codewords
-    for (int64_t at = stack.row_offsets[row]; at < end; at += 32) {
-        uint2 entry = make_uint2(0, 0);
-        if (at + lane < end) {
-            entry = reinterpret_cast<const uint2*>(stack.dictionary)[stack.codewords[at + lane]];
-        }
-        const int32_t weights = static_cast<int32_t>(entry.x & 15) * 2;
-        const int32_t through = warp_inclusive_sum(weights);
-        const int32_t first = column + through - weights;
-        column += __shfl_sync(~0u, through, 31);
-#pragma unroll
-        for (int word = 0; word < 2; ++word) {
-            const uint32_t symbols = (word == 0 ? entry.x : entry.y) >> 4;
-            for (uint32_t left = (symbols | symbols >> 1) & 0x05555555u; left != 0; left &= left - 1) {
-                const int32_t bit = __ffs(static_cast<int>(left)) - 1;
-                const int32_t place = first + word * kWeightsPerWord + bit / 2;
-                if (place >= stack.columns) continue;  // the second weight of the last pair of an odd row
-                if (symbols >> bit & 1) {
-                    inputs.add(low, place);
-                } else {
-                    inputs.add(high, place);
-                }
-            }
-        }
+    int32_t column = 0;  // of the first of 64 codewords
+    for (uint32_t at = 0; at < count; at += 64) {
+        QmoeEntry entry[2];
+        if (at + lane < count) entry[0] = stack.entries[codewords[at + lane]];
+        if (at + 32 + lane < count) entry[1] = stack.entries[codewords[at + 32 + lane]];
+        // Half a word each: 32 codewords are 896 weights at most.
+        const uint32_t weights = entry[0].weights() | entry[1].weights() << 16;
+        const uint32_t through = warp_inclusive_sum(weights), before = through - weights;
+        const uint32_t total = __shfl_sync(~0u, through, 31);
+        const int32_t middle = column + static_cast<int32_t>(total & 0xFFFF);
+        add_codeword(entry[0], column + static_cast<int32_t>(before & 0xFFFF), inputs, low, high);
+        add_codeword(entry[1], middle + static_cast<int32_t>(before >> 16), inputs, low, high);
+        column = middle + static_cast<int32_t>(total >> 16);
     }
     const float low_level = to_float(bf16{stack.min_max[2 * row]});
     const float high_level = to_float(bf16{stack.min_max[2 * row + 1]});
@@ -126,10 +131,10 @@ MOEK_DEVICE void qmoe_rows(const QmoeCall& call, const SlotRun& run, int32_t til
 //         gives no work.
 // Block   256 threads, a warp a row, four rows each; with kShared [columns, kSlots] floats of shared memory.
 // Needs   codewords that cover every row's columns (qmoe_first_bad_row).
-// Moves   per run: 2 bytes a codeword, 8 of the dictionary (L2), 4 K a slot. About 45 warp instructions for 32
-//         codewords, 695 weights at .885 zeros (derived).
+// Moves   per run: 2 bytes a codeword, 4 of its entry (L1 and L2), 4 K a slot. About 105 warp instructions for
+//         64 codewords, 1266 weights at .885 zeros (derived).
 template <int kSlots, bool kShared>
-__global__ void __launch_bounds__(kQmoeThreads) qmoe_kernel(QmoeCall call) {
+__global__ void __launch_bounds__(kQmoeThreads, kSlots == 1 ? 5 : 3) qmoe_kernel(QmoeCall call) {
     MOEK_DYNAMIC_SHARED(float, x);
     const int32_t tiles = (call.stacks[0].rows + kQmoeRowsPerBlock - 1) / kQmoeRowsPerBlock;
     const int32_t slots = call.groups.max_slots;
@@ -140,14 +145,16 @@ __global__ void __launch_bounds__(kQmoeThreads) qmoe_kernel(QmoeCall call) {
         if (run.count == 0) continue;
         const int32_t tile = static_cast<int32_t>(item / slots);
         GlobalInputs<kSlots> rows;
+        rows.columns = call.inputs.columns;
 #pragma unroll
         for (int i = 0; i < kSlots; ++i) rows.rows[i] = input_row(call.inputs, run.first + min(i, run.count - 1));
         if constexpr (kShared) {
-            const int32_t columns = call.inputs.columns;
             __syncthreads();
-            for (int32_t c = threadIdx.x; c < columns; c += kQmoeThreads) {
+            for (int32_t c = threadIdx.x; c < rows.columns + kQmoePadding; c += kQmoeThreads) {
+                float values[kSlots];
+                rows.read(values, c);
 #pragma unroll
-                for (int i = 0; i < kSlots; ++i) x[c * kSlots + i] = rows.rows[i][c];
+                for (int i = 0; i < kSlots; ++i) x[c * kSlots + i] = values[i];
             }
             __syncthreads();
             qmoe_rows<kSlots>(call, run, tile, SharedInputs<kSlots>{x});

@@ -5,6 +5,18 @@
 
 namespace moek {
 
+// A codeword as kernels read it: how many weights it stands for, 28 at most, and place and symbol of those that are not
+// zero, three at most.
+struct QmoeEntry {
+    static constexpr int kMostNonzeros = 3;
+    uint32_t bits = 0;  // a byte for each nonzero: place, 32 if its symbol is 1, 64 if it is 2; then the weights
+
+    __host__ __device__ uint32_t weights() const { return bits >> 24; }
+    __host__ __device__ int32_t place(int i) const { return static_cast<int32_t>(bits >> 8 * i & 31); }
+    __host__ __device__ bool is_low(int i) const { return (bits >> 8 * i & 32) != 0; }
+    __host__ __device__ bool is_high(int i) const { return (bits >> 8 * i & 64) != 0; }
+};
+
 // E matrices of ternary weights. Device memory.
 struct QmoeStack {
     int32_t rows = 0;
@@ -13,7 +25,7 @@ struct QmoeStack {
     const uint16_t* codewords = nullptr;
     const int64_t* row_offsets = nullptr;  // [E R + 1]
     const uint16_t* min_max = nullptr;     // bf16, [E, R, 2]
-    const uint32_t* dictionary = nullptr;  // [65536, 2], made by qmoe_dictionary
+    const QmoeEntry* entries = nullptr;    // [65536], made by qmoe_entries
 };
 
 struct QmoeExperts {
@@ -25,6 +37,9 @@ struct QmoeExperts {
 // Fills the dictionary, [65536, 2] words in host memory (QMoE's device form: pair count in bits 0-3 of both words, then
 // two bits a weight).
 void qmoe_dictionary(uint32_t* words);
+
+// Fills the entries, [65536] in host memory, from the dictionary's words.
+void qmoe_entries(QmoeEntry* entries, const uint32_t* words);
 
 // First row of a host stack whose codewords do not cover the columns exactly, whose offsets are out of order or whose
 // levels are not finite (without min_max they are not looked at); -1 when all is well. Rows without codewords, which

@@ -72,6 +72,20 @@ void qmoe_dictionary(uint32_t* words) {
     }
 }
 
+void qmoe_entries(QmoeEntry* entries, const uint32_t* words) {
+    for (int entry = 0; entry < kEntries; ++entry) {
+        const uint32_t weights = 2 * (words[2 * entry] & 15);
+        uint32_t bits = weights << 24;
+        int nonzeros = 0;
+        for (uint32_t place = 0; place < weights; ++place) {
+            const uint32_t word = words[2 * entry + static_cast<int>(place / kWeightsPerWord)];
+            const uint32_t symbol = word >> (4 + 2 * (place % kWeightsPerWord)) & 3;
+            if (symbol != 0) bits |= (place | symbol << 5) << 8 * nonzeros++;
+        }
+        entries[entry].bits = bits;
+    }
+}
+
 int64_t qmoe_first_bad_row(const QmoeStack& host, const uint32_t* dictionary, int64_t codeword_count) {
     const int64_t rows = static_cast<int64_t>(host.matrices) * host.rows;
     const int64_t wanted = (static_cast<int64_t>(host.columns) + 1) / 2;

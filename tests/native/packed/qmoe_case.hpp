@@ -18,6 +18,15 @@ inline const std::vector<uint32_t>& dictionary() {
     return words;
 }
 
+inline const std::vector<QmoeEntry>& entries() {
+    static const std::vector<QmoeEntry> made = [] {
+        std::vector<QmoeEntry> of_words(65536);
+        qmoe_entries(of_words.data(), dictionary().data());
+        return of_words;
+    }();
+    return made;
+}
+
 inline std::vector<int> symbols_of(uint32_t codeword) {
     std::vector<int> symbols;
     for (uint32_t i = 0; i < 2 * (dictionary()[2 * codeword] & 15); ++i)
@@ -66,7 +75,7 @@ struct QmoeCase {
         return symbol == 0 ? 0.0f : to_float(bf16{min_max[static_cast<size_t>(2 * row + symbol - 1)]});
     }
     QmoeStack host() const {
-        return {rows, columns, matrices, codewords.data(), offsets.data(), min_max.data(), dictionary().data()};
+        return {rows, columns, matrices, codewords.data(), offsets.data(), min_max.data(), nullptr};
     }
 };
 
@@ -101,16 +110,16 @@ inline QmoeCase make_qmoe(Random& random, int32_t rows, int32_t columns, int32_t
 class DeviceQmoe {
 public:
     explicit DeviceQmoe(const QmoeCase& made)
-        : codewords_(made.codewords), min_max_(made.min_max), offsets_(made.offsets), dictionary_(dictionary()) {
-        stack = {made.rows,      made.columns,   made.matrices,    codewords_.get(),
-                 offsets_.get(), min_max_.get(), dictionary_.get()};
+        : codewords_(made.codewords), min_max_(made.min_max), offsets_(made.offsets), entries_(entries()) {
+        stack = {made.rows,      made.columns,   made.matrices, codewords_.get(),
+                 offsets_.get(), min_max_.get(), entries_.get()};
     }
     QmoeStack stack;
 
 private:
     DeviceArray<uint16_t> codewords_, min_max_;
     DeviceArray<int64_t> offsets_;
-    DeviceArray<uint32_t> dictionary_;
+    DeviceArray<QmoeEntry> entries_;
 };
 
 // In fp64. fp32 sums of the columns are off by an ulp of the magnitudes for each of their additions: a lane's share of

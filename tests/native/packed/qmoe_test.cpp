@@ -85,6 +85,19 @@ HOST_CASE(dictionary_is_the_published_one) {
     }
 }
 
+HOST_CASE(entries_hold_what_is_not_zero) {
+    for (uint32_t c = 0; c < 65536; ++c) {
+        const QmoeEntry entry = entries()[c];
+        std::vector<int> symbols(entry.weights());
+        for (int n = 0; n < QmoeEntry::kMostNonzeros; ++n) {
+            CHECK(!(entry.is_low(n) && entry.is_high(n)));
+            if (entry.is_low(n)) symbols[static_cast<size_t>(entry.place(n))] = 1;
+            if (entry.is_high(n)) symbols[static_cast<size_t>(entry.place(n))] = 2;
+        }
+        CHECK(symbols == symbols_of(c));
+    }
+}
+
 HOST_CASE(broken_matrices_are_found) {
     Random random(1);
     const QmoeCase good = make_qmoe(random, 5, 77, 3);
