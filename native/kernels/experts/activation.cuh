@@ -27,8 +27,30 @@ MOEK_DEVICE float activate(const Activation& activation, float gate, float up) {
         u = u < -activation.limit ? -activation.limit : u;
         return (u + 1.0f) * (g / (1.0f + exp_f32(g * -activation.alpha)));
     }
-    return activation.gated ? activation_function(activation.kind, gate) * up
-                            : activation_function(activation.kind, up);
+    const float value = activation_function(activation.kind, activation.gated ? gate : up);
+    return activation.gated ? value * up : value;
+}
+
+// Calls `function` with the activation, whose kind is a constant in it: loops inside do not choose between kinds.
+template <class Function>
+MOEK_DEVICE void with_known_kind(Activation activation, const Function& function) {
+    switch (activation.kind) {
+        case ActivationKind::kSilu:
+            activation.kind = ActivationKind::kSilu;
+            return function(activation);
+        case ActivationKind::kRelu:
+            activation.kind = ActivationKind::kRelu;
+            return function(activation);
+        case ActivationKind::kGelu:
+            activation.kind = ActivationKind::kGelu;
+            return function(activation);
+        case ActivationKind::kGeluTanh:
+            activation.kind = ActivationKind::kGeluTanh;
+            return function(activation);
+        case ActivationKind::kClampedSwiGlu:
+            activation.kind = ActivationKind::kClampedSwiGlu;
+            return function(activation);
+    }
 }
 
 }  // namespace moek

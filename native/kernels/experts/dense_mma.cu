@@ -4,6 +4,7 @@
 // same, so a row's bits depend on the row and its weights only.
 #include "kernels/experts/dense_paths.hpp"
 #include "kernels/experts/mma.cuh"
+#include "kernels/experts/tile_store.cuh"
 
 namespace moek {
 namespace {
@@ -48,30 +49,34 @@ MOEK_DEVICE void multiply_stage(const unsigned char* xs, const unsigned char* ws
     }
 }
 
-// Biases, activation and stores of a tile.
+// Biases, activation and stores of a tile, 16 slots of each warp at a time. With gates, fragments of gates and of the
+// up rows of the same outputs take turns.
 template <int kRows>
-MOEK_DEVICE void store_tile(const GroupedCall& call, const GroupedTile& tile, const Sums<kRows>& sums) {
+MOEK_DEVICE void store_tile(const GroupedCall& call, const GroupedTile& tile, const Sums<kRows>& sums, float* staged) {
     using Grid = WarpGrid<kRows>;
-    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-    const int first_row = warp / Grid::kAcross * (kRows / Grid::kDown) + lane / 4;
-    const int first_line = warp % Grid::kAcross * (kMmaColumns / Grid::kAcross) + lane % 4 * 2;
-    const int parts = parts_of(call);
-#pragma unroll
-    for (int n = 0; n < Grid::kColumnFragments; ++n) {
-        if (parts == 2 && n % 2 == 1) continue;
-        const int line = first_line + n * 8;
-        const int32_t column = tile.column * (kMmaColumns / parts) + (parts == 2 ? line / 16 * 8 + line % 8 : line);
+    constexpr int kLines = Grid::kColumnFragments * 8;
+    const int warp = static_cast<int>(threadIdx.x) / 32, parts = parts_of(call);
+    const int first_row = warp / Grid::kAcross * (kRows / Grid::kDown);
+    StagedSums<kLines> chunk;
+    chunk.sums = staged;
+    chunk.columns[0] = (tile.column * kMmaColumns + warp % Grid::kAcross * kLines) / parts;
+    chunk.columns[1] = chunk.columns[0] + kLines / 2;
+#pragma unroll 1
+    for (int n = 0; n < Grid::kRowFragments; ++n) {
+        chunk.first_slot = tile.first_slot + first_row + n * kStagedSlots;
+        chunk.slots = min(kStagedSlots, tile.slots - first_row - n * kStagedSlots);
+        if (chunk.slots <= 0) return;
 #pragma unroll
         for (int m = 0; m < Grid::kRowFragments; ++m) {
+            if (m != n) continue;
 #pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                const int row = first_row + m * 16 + i / 2 * 8;
-                if (row >= tile.slots || column + i % 2 >= call.width) continue;
-                const float second = sums[m][n | 1][i];  // the up row's sum, where there is one
-                store_output(call, tile.first_slot + row, column + i % 2,
-                             finish(call, tile.expert, column + i % 2, sums[m][n][i], second));
+            for (int i = 0; i < Grid::kColumnFragments; ++i) {
+                const float(&part)[4] = sums[m][i];
+                const int line = parts == 2 ? i % 2 * (kLines / 2) + i / 2 * 8 : i * 8;
+                stage_fragment(staged, line, part[0], part[1], part[2], part[3]);
             }
         }
+        store_staged(call, chunk, tile.expert);
     }
 }
 
@@ -92,6 +97,7 @@ __global__ void __launch_bounds__(kMmaThreads, kType == Element::kBF16 && kRows 
     const int32_t steps = (call.w.columns + kMmaDepth - 1) / kMmaDepth;
     auto inputs_of = [&](int32_t step) { return shared + step % kMmaStages * kStageBytes<kRows>; };
     auto weights_of = [&](int32_t step) { return inputs_of(step) + kRows * kMmaDepth * 2; };
+    float* staged = reinterpret_cast<float*>(shared) + static_cast<int>(threadIdx.x) / 32 * kStagedFloats;
     for (int64_t item = blockIdx.x; item < items; item += gridDim.x) {
         GroupedTile tile;
         if (!find_tile<kRows>(call.groups, item, column_tiles, tile)) continue;
@@ -119,7 +125,8 @@ __global__ void __launch_bounds__(kMmaThreads, kType == Element::kBF16 && kRows 
         }
         cp_async_wait<0>();
         __syncthreads();
-        store_tile<kRows>(call, tile, sums);
+        store_tile<kRows>(call, tile, sums, staged);
+        __syncthreads();
     }
 }
 

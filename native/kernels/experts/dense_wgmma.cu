@@ -3,6 +3,7 @@
 // An output is the sum over k in steps of 16, ascending, into one fp32 accumulator from 0, whatever the tile: a row's
 // bits depend on the row and its weights only.
 #include "kernels/experts/dense_paths.hpp"
+#include "kernels/experts/tile_store.cuh"
 #include "kernels/experts/wgmma.cuh"
 
 namespace moek {
@@ -53,23 +54,31 @@ MOEK_DEVICE void multiply_stage(const WgmmaRing<Tile>& ring, uint32_t step, int 
     wgmma_commit();
 }
 
-// Biases, activation and stores of a consumer's 64 slots.
+// Biases, activation and stores of a consumer's 64 slots, 16 weight rows of both halves at a time.
 template <int kHalf>
 MOEK_DEVICE void store_tile(const GroupedCall& call, const GroupedTile& tile, int consumer,
-                            const float (&sums)[2][kHalf / 2]) {
-    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32 % 4;
-    const int parts = parts_of(call), first_row = consumer * 64 + warp * 16 + lane / 4;
+                            const float (&sums)[2][kHalf / 2], float* staged) {
+    const int first_row = consumer * 64 + static_cast<int>(threadIdx.x) / 32 % 4 * kStagedSlots;
+    StagedSums<32> chunk;
+    chunk.sums = staged;
+    chunk.first_slot = tile.first_slot + first_row;
+    chunk.slots = min(kStagedSlots, tile.slots - first_row);
+    chunk.columns[0] = tile.column * (2 * kHalf / parts_of(call));
+    chunk.columns[1] = chunk.columns[0] + kHalf;
+    if (chunk.slots <= 0) return;
+#pragma unroll 1
+    for (int n = 0; n < kHalf / 16; ++n) {
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        if (half == 1 && parts == 2) continue;
+        for (int i = 0; i < kHalf / 2; i += 4) {
+            if (i / 8 != n) continue;
 #pragma unroll
-        for (int i = 0; i < kHalf / 2; ++i) {
-            const int row = first_row + i / 2 % 2 * 8;
-            const int32_t column = tile.column * (2 * kHalf / parts) + half * kHalf + i / 4 * 8 + lane % 4 * 2 + i % 2;
-            if (row >= tile.slots || column >= call.width) continue;
-            store_output(call, tile.first_slot + row, column,
-                         finish(call, tile.expert, column, sums[half][i], sums[1][i]));
+            for (int half = 0; half < 2; ++half) {
+                stage_fragment(staged, half * 16 + i / 4 % 2 * 8, sums[half][i], sums[half][i + 1], sums[half][i + 2],
+                               sums[half][i + 3]);
+            }
         }
+        store_staged(call, chunk, tile.expert);
+        chunk.columns[0] += 16, chunk.columns[1] += 16;
     }
 }
 
@@ -98,7 +107,7 @@ MOEK_DEVICE void consume(const GroupedCall& call, const WgmmaRing<WgmmaTile<kHal
         wgmma_wait<0>();
         __syncwarp();
         if (leads_warp) mbarrier_arrive(ring.empty(step - 1));
-        store_tile<kHalf>(call, tile, consumer, sums);
+        store_tile<kHalf>(call, tile, consumer, sums, ring.staged(static_cast<int>(threadIdx.x) / 32 - 4));
     }
 }
 
@@ -109,7 +118,7 @@ MOEK_DEVICE void consume(const GroupedCall& call, const WgmmaRing<WgmmaTile<kHal
 // Needs   bf16 inputs and weights, columns % 8 == 0, a prepared stack.
 // Moves   weights ceil(slots / 64 kConsumers) times, inputs ceil(rows / 2 kHalf) times, mostly from L2 (derived).
 template <int kHalf, int kConsumers>
-__global__ void __launch_bounds__(128 * (kConsumers + 1), 1)
+__global__ void __launch_bounds__(128 * (kConsumers + 1), kConsumers == 1 ? 3 : 1)
     grouped_wgmma_kernel([[maybe_unused]] const __grid_constant__ GroupedCall call) {
 #if MOEK_HAS_SM90
     using Tile = WgmmaTile<kHalf, kConsumers>;

@@ -164,26 +164,40 @@ MOEK_DEVICE float4 load_inputs(const GroupedCall& call, const InputRow& row, int
     return make_float4(v[0], v[1], v[2], v[3]);
 }
 
-// A sum with its bias.
-MOEK_DEVICE float add_bias(const GroupedCall& call, int32_t expert, int32_t row, float sum) {
-    return call.bias == nullptr ? sum : sum + call.bias[static_cast<int64_t>(expert) * call.w.rows + row];
+// What is added to the sums of an output: -0 where there are no biases, which changes no sum.
+struct Biases {
+    float first = -0.0f;  // of the gate, or of the only row
+    float second = -0.0f;
+};
+
+MOEK_DEVICE Biases biases_of(const GroupedCall& call, int32_t expert, int32_t column) {
+    Biases biases;
+    if (call.bias == nullptr) return biases;
+    const float* of_expert = call.bias + static_cast<int64_t>(expert) * call.w.rows;
+    biases.first = of_expert[weight_row(call, column, 0)];
+    if (parts_of(call) == 2) biases.second = of_expert[weight_row(call, column, 1)];
+    return biases;
 }
 
 // From the sums of an output (gate and up, or one) to its value.
 MOEK_DEVICE float finish(const GroupedCall& call, int32_t expert, int32_t column, float first, float second) {
-    first = add_bias(call, expert, weight_row(call, column, 0), first);
+    const Biases biases = biases_of(call, expert, column);
+    first += biases.first;
     if (!call.has_activation) return first;
-    if (!call.activation.gated) return activate(call.activation, 0.0f, first);
-    return activate(call.activation, first, add_bias(call, expert, weight_row(call, column, 1), second));
+    return activate(call.activation, first, call.activation.gated ? second + biases.second : first);
 }
 
-MOEK_DEVICE void store_output(const GroupedCall& call, int64_t slot, int32_t column, float value) {
-    const int64_t at = slot * call.width + column;
+// Stores element `at` of y.
+MOEK_DEVICE void store_at(const GroupedCall& call, int64_t at, float value) {
     if (call.y_type == Element::kF32) {
         static_cast<float*>(call.y)[at] = value;
     } else {
         static_cast<bf16*>(call.y)[at] = from_float<bf16>(value);
     }
+}
+
+MOEK_DEVICE void store_output(const GroupedCall& call, int64_t slot, int32_t column, float value) {
+    store_at(call, slot * call.width + column, value);
 }
 
 // Finishes and stores the outputs of four neighbouring sums: four outputs, or two when each has a gate and an up sum.

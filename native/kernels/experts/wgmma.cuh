@@ -2,7 +2,7 @@
 #pragma once
 
 #include "device/ptx.cuh"
-#include "kernels/experts/grouped.cuh"
+#include "kernels/experts/tile_store.cuh"
 
 namespace moek {
 
@@ -19,12 +19,15 @@ struct WgmmaTile {
     static constexpr int kInputBytes = kSlots * 128;
     static constexpr int kHalfBytes = kHalf * 128;
     static constexpr int kStageBytes = kInputBytes + 2 * kHalfBytes;
-    static constexpr int kSharedBytes = kWgmmaStages * kStageBytes + 2 * kWgmmaStages * 8;
+    static constexpr int kStagedBytes = kStagedFloats * 4;  // of a consumer's warp
+    static constexpr int kBarriers = kWgmmaStages * kStageBytes + 4 * kConsumers * kStagedBytes;
+    static constexpr int kSharedBytes = kBarriers + 2 * kWgmmaStages * 8;
 };
 
 #if MOEK_HAS_SM90
 
-// The ring in shared memory: stages, then barriers. Aligned to 1024 bytes, as the swizzle needs.
+// Shared memory: the ring's stages, sums on their way out, the ring's barriers. Aligned to 1024 bytes, as the swizzle
+// needs.
 template <class Tile>
 struct WgmmaRing {
     unsigned char* shared;
@@ -35,13 +38,15 @@ struct WgmmaRing {
     }
     MOEK_DEVICE uint64_t* full(uint32_t step) const { return barriers() + step % kWgmmaStages; }
     MOEK_DEVICE uint64_t* empty(uint32_t step) const { return barriers() + kWgmmaStages + step % kWgmmaStages; }
+    // What warp `warp` of the consumers stages.
+    MOEK_DEVICE float* staged(int warp) const {
+        return reinterpret_cast<float*>(shared + kWgmmaStages * Tile::kStageBytes + warp * Tile::kStagedBytes);
+    }
     // Of the turn that `step` is of its stage.
     static MOEK_DEVICE uint32_t parity(uint32_t step) { return step / kWgmmaStages % 2; }
 
 private:
-    MOEK_DEVICE uint64_t* barriers() const {
-        return reinterpret_cast<uint64_t*>(shared + kWgmmaStages * Tile::kStageBytes);
-    }
+    MOEK_DEVICE uint64_t* barriers() const { return reinterpret_cast<uint64_t*>(shared + Tile::kBarriers); }
 };
 
 // Starts the loads of a stage's weights; by one thread. Boxes beyond the matrix become zero or another matrix's rows,
