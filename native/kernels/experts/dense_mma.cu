@@ -28,18 +28,19 @@ MOEK_DEVICE void multiply_stage(const unsigned char* xs, const unsigned char* ws
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     const int first_row = warp / Grid::kAcross * (kRows / Grid::kDown);
     const int first_column = warp % Grid::kAcross * (kMmaColumns / Grid::kAcross);
+    const int x_unit = mma_unit(lane % 16, lane / 16) + first_row * 64;
+    const int w_unit = mma_unit(lane % 8, lane / 8 % 2) + (first_column + lane / 16 * 8) * 64;
 #pragma unroll
     for (int half = 0; half < kMmaDepth / 16; ++half) {
         uint32_t w[Grid::kColumnFragments / 2][4];
 #pragma unroll
         for (int n = 0; n < Grid::kColumnFragments / 2; ++n) {
-            const int row = first_column + n * 16 + lane / 16 * 8 + lane % 8;
-            ldmatrix_x4(w[n], ws + mma_unit(row, half * 2 + lane / 8 % 2));
+            ldmatrix_x4(w[n], ws + (w_unit ^ half * 32) + n * 16 * 64);
         }
 #pragma unroll
         for (int m = 0; m < Grid::kRowFragments; ++m) {
             uint32_t x[4];
-            ldmatrix_x4(x, xs + mma_unit(first_row + m * 16 + lane % 16, half * 2 + lane / 16));
+            ldmatrix_x4(x, xs + (x_unit ^ half * 32) + m * 16 * 64);
 #pragma unroll
             for (int n = 0; n < Grid::kColumnFragments; ++n) {
                 const uint32_t pair[2] = {w[n / 2][n % 2 * 2], w[n / 2][n % 2 * 2 + 1]};
@@ -83,9 +84,41 @@ MOEK_DEVICE void store_tile(const GroupedCall& call, const GroupedTile& tile, co
 template <int kRows>
 constexpr int kStageBytes = (kRows + kMmaColumns) * kMmaDepth * 2;
 
+// The sums of a tile; the ring in shared memory is free before and afterwards.
+template <Element kType, int kRows, bool kWeighted>
+MOEK_DEVICE void multiply_tile(const GroupedCall& call, const GroupedTile& tile, unsigned char* ring,
+                               Sums<kRows>& sums) {
+    const int32_t steps = (call.w.columns + kMmaDepth - 1) / kMmaDepth;
+    auto inputs_of = [&](int32_t step) { return ring + step % kMmaStages * kStageBytes<kRows>; };
+    auto weights_of = [&](int32_t step) { return inputs_of(step) + kRows * kMmaDepth * 2; };
+    MmaFetch<kType, kRows, kWeighted> fetch(call, tile);
+    for (int32_t step = 0; step < kMmaStages - 1; ++step) {
+        if (step < steps) {
+            fetch.read(step * kMmaDepth);
+            fetch.copy(step * kMmaDepth, inputs_of(step), weights_of(step));
+            fetch.store(inputs_of(step), weights_of(step));
+        }
+        cp_async_commit();
+    }
+    for (int32_t step = 0; step < steps; ++step) {
+        cp_async_wait<kMmaStages - 2>();
+        __syncthreads();
+        const int32_t next = step + kMmaStages - 1;
+        if (next < steps) {
+            fetch.read(next * kMmaDepth);
+            fetch.copy(next * kMmaDepth, inputs_of(next), weights_of(next));
+        }
+        cp_async_commit();
+        multiply_stage<kRows>(inputs_of(step), weights_of(step), sums);
+        if (next < steps) fetch.store(inputs_of(next), weights_of(next));
+    }
+    cp_async_wait<0>();
+    __syncthreads();
+}
+
 // Grid    persistent: blocks walk over the work list.
 // Block   256 threads; a tile of kRows slots x 128 weight rows (64 outputs when gated).
-// Needs   bf16 inputs, columns % 8 == 0, weights of another type than fp32.
+// Needs   bf16 inputs, columns % 8 == 0, weights of another type than fp32, scale blocks of a multiple of 8 columns.
 // Moves   weights ceil(slots / kRows) times, inputs ceil(rows / 128) times, mostly from L2 (derived).
 template <Element kType, int kRows>
 __global__ void __launch_bounds__(kMmaThreads, kType == Element::kBF16 && kRows < 128 ? 2 : 1)
@@ -94,37 +127,16 @@ __global__ void __launch_bounds__(kMmaThreads, kType == Element::kBF16 && kRows 
     const int outputs = kMmaColumns / parts_of(call);
     const int32_t column_tiles = (call.width + outputs - 1) / outputs;
     const int64_t items = grouped_tiles(call.groups, kRows) * column_tiles;
-    const int32_t steps = (call.w.columns + kMmaDepth - 1) / kMmaDepth;
-    auto inputs_of = [&](int32_t step) { return shared + step % kMmaStages * kStageBytes<kRows>; };
-    auto weights_of = [&](int32_t step) { return inputs_of(step) + kRows * kMmaDepth * 2; };
     float* staged = reinterpret_cast<float*>(shared) + static_cast<int>(threadIdx.x) / 32 * kStagedFloats;
     for (int64_t item = blockIdx.x; item < items; item += gridDim.x) {
         GroupedTile tile;
         if (!find_tile<kRows>(call.groups, item, column_tiles, tile)) continue;
-        MmaFetch<kType, kRows> fetch(call, tile);
-        for (int32_t step = 0; step < kMmaStages - 1; ++step) {
-            if (step < steps) {
-                fetch.read(step * kMmaDepth);
-                fetch.copy(step * kMmaDepth, inputs_of(step), weights_of(step));
-                fetch.store(inputs_of(step), weights_of(step));
-            }
-            cp_async_commit();
-        }
         Sums<kRows> sums = {};
-        for (int32_t step = 0; step < steps; ++step) {
-            cp_async_wait<kMmaStages - 2>();
-            __syncthreads();
-            const int32_t next = step + kMmaStages - 1;
-            if (next < steps) {
-                fetch.read(next * kMmaDepth);
-                fetch.copy(next * kMmaDepth, inputs_of(next), weights_of(next));
-            }
-            cp_async_commit();
-            multiply_stage<kRows>(inputs_of(step), weights_of(step), sums);
-            if (next < steps) fetch.store(inputs_of(next), weights_of(next));
+        if (call.gather.weights == nullptr) {
+            multiply_tile<kType, kRows, false>(call, tile, shared, sums);
+        } else {
+            multiply_tile<kType, kRows, true>(call, tile, shared, sums);
         }
-        cp_async_wait<0>();
-        __syncthreads();
         store_tile<kRows>(call, tile, sums, staged);
         __syncthreads();
     }
@@ -155,6 +167,7 @@ cudaError_t launch_typed(const GroupedCall& call, const Launch& device) {
 }  // namespace
 
 bool grouped_mma_takes(const GroupedCall& call) {
+    if (call.w.type == Element::kF8E4M3 && call.w.scale_block_columns % 8 != 0) return false;
     return call.x_type == Element::kBF16 && call.w.type != Element::kF32 && call.w.columns % 8 == 0;
 }
 
