@@ -155,11 +155,13 @@ __device__ void look_up(uint4 codes, const int32_t* table, int32_t table_stride,
 #pragma unroll
     for (int p = 0; p < 16; ++p) {
         const uint32_t word = words[p / 4];
-        const uint32_t index = (word >> (8 * (p % 4))) & (kVectors - 1);
-        const int32_t sign = static_cast<int32_t>(word << (24 - 8 * (p % 4))) >> 31;
+        // Of the entry, and the sign bit in all bits: one instruction less each than by index and shift.
+        const uint32_t byte = (p % 4 == 0 ? word << 2 : word >> (8 * (p % 4) - 2)) & 4 * (kVectors - 1);
+        const int32_t sign = static_cast<int32_t>(__byte_perm(word, 0, 0x8888u + p % 4 * 0x1111u));
 #pragma unroll
         for (int i = 0; i < kInputs; ++i) {
-            const int32_t value = table[i * table_stride + index];
+            const unsigned char* entries = reinterpret_cast<const unsigned char*>(table + i * table_stride);
+            const int32_t value = *reinterpret_cast<const int32_t*>(entries + byte);
             sums[i][p] += (value ^ sign) - sign;
         }
     }
