@@ -52,12 +52,15 @@ public sealed class DevicePrecisionTests
         AssertClose(name, output, roundsActivations: false, tolerance);
     }
 
-    [Fact]
-    public void QmoeCodewords_WithTheCpusRouting_GiveItsLogits()
+    [Theory]
+    [InlineData("mixtral")]
+    [InlineData("switch")]
+    [InlineData("nllb_moe")]
+    public void QmoeCodewords_WithTheCpusRouting_GiveItsLogits(string name)
     {
         using TempFolder folder = new();
-        string output = TestCompression.Run(Golden.Folder("mixtral"), folder["out"], CompressMethod.Qmoe);
-        AssertClose("mixtral", output, roundsActivations: false, CodebookTolerance);
+        string output = TestCompression.Run(Golden.Folder(name), folder["out"], CompressMethod.Qmoe);
+        AssertClose(name, output, roundsActivations: false, CodebookTolerance);
     }
 
     private static void AssertClose(string name, string folder, bool roundsActivations, double tolerance)
