@@ -17,8 +17,8 @@ public enum ActivationPrecision
     /// <summary>fp32 from end to end: what the CPU computes, to rounding.</summary>
     Single,
 
-    /// <summary>bf16 in and out of every product, with sums in fp32: tensor cores. Norms, attention and the residual
-    /// stream stay fp32.</summary>
+    /// <summary>bf16 in and out of every product, with sums in fp32: tensor cores. Norms, attention, the residual
+    /// stream and T5's queries and keys (its scores are not scaled) stay fp32.</summary>
     BFloat16,
 }
 

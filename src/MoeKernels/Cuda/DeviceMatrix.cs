@@ -54,29 +54,40 @@ internal sealed unsafe class DeviceMatrix : IDisposable
             + DeviceQueue.ActivationBytes(device, (long)rows * Inputs, (long)rows * Outputs);
     }
 
-    /// <summary>Computes y [rows × outputs] from x [rows × inputs], both on the device.</summary>
+    /// <summary>Computes y [rows × outputs] from x [rows × inputs], both on the device, in its precision.</summary>
     public void Forward(DeviceQueue queue, float* x, int rows, float* y)
     {
         long mark = queue.Mark();
-        ulong bytes;
-        queue.Check(Moek.moek_linear_workspace(&bytes, Pointer, rows), "asking for a workspace");
-        void* workspace = queue.TakeBytes((long)bytes);
         void* input = queue.RoundIn(x, (long)rows * Inputs);
         void* output = queue.Target(y, (long)rows * Outputs);
-        queue.Check(
-            Moek.moek_linear(
-                output, queue.Device.Pointer, Pointer, _bias is null ? null : _bias.Floats, input,
-                (int)queue.Device.ActivationType, rows, workspace, bytes, queue.Stream),
-            "a linear layer");
+        Forward(queue, input, queue.Device.ActivationType, rows, output);
         queue.RoundOut(y, output, (long)rows * Outputs);
         queue.Release(mark);
     }
+
+    /// <summary>The same in fp32 from end to end, whatever the device's precision.</summary>
+    public void ForwardSingle(DeviceQueue queue, float* x, int rows, float* y) =>
+        Forward(queue, x, moek_dtype.MOEK_F32, rows, y);
 
     /// <inheritdoc/>
     public void Dispose()
     {
         _weights.Dispose();
         _bias?.Dispose();
+    }
+
+    private void Forward(DeviceQueue queue, void* x, moek_dtype type, int rows, void* y)
+    {
+        long mark = queue.Mark();
+        ulong bytes;
+        queue.Check(Moek.moek_linear_workspace(&bytes, Pointer, rows), "asking for a workspace");
+        void* workspace = queue.TakeBytes((long)bytes);
+        queue.Check(
+            Moek.moek_linear(
+                y, queue.Device.Pointer, Pointer, _bias is null ? null : _bias.Floats, x, (int)type, rows, workspace,
+                bytes, queue.Stream),
+            "a linear layer");
+        queue.Release(mark);
     }
 
     private static WeightsHandle Place(CudaDevice device, in WeightMatrix matrix, string what)

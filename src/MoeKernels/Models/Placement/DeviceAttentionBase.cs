@@ -85,6 +85,16 @@ internal abstract unsafe class DeviceAttentionBase : DeviceLayer
     /// <summary>What a row of a sequence sees of them.</summary>
     protected abstract RowRange RangeOf(in SequenceRows sequence, int row);
 
+    /// <summary>Computes queries or keys. Those of scores that are not scaled (T5) stay fp32: their rounding weighs
+    /// more, by the root of the head's size.</summary>
+    protected void Project(DeviceQueue queue, DeviceMatrix matrix, float* x, int rows, float* y)
+    {
+        if (Spec.Scale == 1)
+            matrix.ForwardSingle(queue, x, rows, y);
+        else
+            matrix.Forward(queue, x, rows, y);
+    }
+
     /// <summary>Copies the ranges of all rows to the device.</summary>
     protected DeviceRanges PutRanges(ForwardContext context, DeviceQueue queue)
     {

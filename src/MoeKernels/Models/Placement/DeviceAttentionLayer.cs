@@ -62,8 +62,8 @@ internal sealed unsafe class DeviceAttentionLayer : DeviceAttentionBase, IStatef
         float* k = queue.Take((long)rows * KeyWidth);
         float* v = queue.Take((long)rows * KeyWidth);
         float* attended = queue.Take((long)rows * Width);
-        Query.Forward(queue, x, rows, q);
-        Key.Forward(queue, x, rows, k);
+        Project(queue, Query, x, rows, q);
+        Project(queue, Key, x, rows, k);
         Value.Forward(queue, x, rows, v);
 
         NormalizeBeforeRope(queue, q, k, rows);

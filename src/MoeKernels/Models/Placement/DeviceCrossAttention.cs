@@ -34,7 +34,7 @@ internal sealed unsafe class DeviceCrossAttention(CudaDevice device, CrossAttent
         long mark = queue.Mark();
         float* k = queue.Take((long)rows * KeyWidth);
         float* v = queue.Take((long)rows * KeyWidth);
-        Key.Forward(queue, encoded, rows, k);
+        Project(queue, Key, encoded, rows, k);
         Value.Forward(queue, encoded, rows, v);
         foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
         {
@@ -52,7 +52,7 @@ internal sealed unsafe class DeviceCrossAttention(CudaDevice device, CrossAttent
         long mark = queue.Mark();
         float* q = queue.Take((long)rows * Width);
         float* attended = queue.Take((long)rows * Width);
-        Query.Forward(queue, x, rows, q);
+        Project(queue, Query, x, rows, q);
         DeviceRanges ranges = PutRanges(context, queue);
         foreach (ref readonly SequenceRows sequence in context.Batch.Sequences)
             Attend(queue, ranges, sequence, MemoryOf(sequence).Source, q, attended);
