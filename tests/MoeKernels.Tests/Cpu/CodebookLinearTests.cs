@@ -114,8 +114,24 @@ public sealed unsafe class CodebookLinearTests
         float[] x = CpuTests.Random(new Random(5), shape.Columns);
 
         // Rounding a table adds step / sqrt(12) to an entry, where the largest of 64 x 128 entries, about 4.5 times
-        // their root mean square, is 127.5 steps: .0102. Inputs: 1.7 / (127 sqrt(12)) = .0039.
+        // their root mean square, is 127.5 steps: .0102. Inputs, whose largest of 8 is 1.54
+        // times it: 1.54 / (127 sqrt(12)) = .0035.
         Assert.InRange(RelativeError(w.Matrix, x), 1e-4, 0.0125);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(5)]
+    [InlineData(16)]
+    public void Forward_GroupsOfAnyMagnitude_HasTheBitsOfTheReference(int dimension)
+    {
+        CodebookShape shape = new(70, 1101, dimension, 1);
+        using TestCodebook w = new(shape, 18);
+        float[] x = CpuTests.Random(new Random(19), 2 * shape.Columns);
+        ReadOnlySpan<float> magnitudes = [1, 1e-2f, 0, 3e-5f, 1e-30f, 1e-44f, 1e30f];
+        for (int i = 0; i < x.Length; i++)
+            x[i] *= magnitudes[i / 9 % (i < shape.Columns ? 6 : 7)];
+        Check(w, x, shape.Columns, 2);
     }
 
     [Fact]

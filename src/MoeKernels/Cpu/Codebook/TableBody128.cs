@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 using MoeKernels.Packed;
 
 namespace MoeKernels.Cpu;
@@ -9,7 +11,7 @@ internal static unsafe class TableBody128
 {
     /// <inheritdoc cref="TableBody512.Dots"/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static int Dots(in TableSource source, int groups, byte* inputs, short* dots)
+    public static int Dots(in TableSource source, int groups, byte* inputs, short* weights, short* dots)
     {
         Vector128<short> largest = default;
         for (int group = 0; group < groups; group++, inputs += source.Dimension)
@@ -19,6 +21,7 @@ internal static unsafe class TableBody128
                 for (int first = 0; first < CodebookShape.Vectors; first += 8)
                 {
                     Vector128<short> sum = Dot(source.Pairs(stage) + (2 * first), source.PairCount, inputs);
+                    sum = Weighted(sum, weights[group]);
                     Vector128.Store(sum, dots + first);
                     largest = Vector128.Max(largest, Vector128.Abs(sum));
                 }
@@ -54,6 +57,20 @@ internal static unsafe class TableBody128
         }
 
         return sum;
+    }
+
+    private static Vector128<short> Weighted(Vector128<short> sum, short weight)
+    {
+        Vector128<short> weights = Vector128.Create(weight);
+        if (Ssse3.IsSupported)
+            return Ssse3.MultiplyHighRoundScale(sum, weights);
+        if (AdvSimd.IsSupported)
+            return AdvSimd.MultiplyRoundedDoublingSaturateHigh(sum, weights);
+        (Vector128<int> low, Vector128<int> high) = Vector128.Widen(sum);
+        Vector128<int> half = Vector128.Create(1 << 14);
+        low = Vector128.ShiftRightArithmetic((low * weight) + half, 15);
+        high = Vector128.ShiftRightArithmetic((high * weight) + half, 15);
+        return Vector128.Narrow(low, high);
     }
 
     private static Vector128<short> Scale(Vector128<short> dots, short factor)

@@ -12,12 +12,13 @@ internal static unsafe class TableBody256
 
     /// <inheritdoc cref="TableBody512.Dots"/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static int Dots(in TableSource source, int groups, byte* inputs, short* dots)
+    public static int Dots(in TableSource source, int groups, byte* inputs, short* weights, short* dots)
     {
         (int dimension, int stages, int pairs) = (source.Dimension, source.Stages, source.PairCount);
         Vector256<ushort> largest = default;
         for (int group = 0; group < groups; group++, inputs += dimension)
         {
+            Vector256<short> weight = Vector256.Create(weights[group]);
             for (int stage = 0; stage < stages; stage++, dots += CodebookShape.Vectors)
             {
                 for (int first = 0; first < CodebookShape.Vectors; first += 64)
@@ -35,6 +36,10 @@ internal static unsafe class TableBody256
                         d += Avx2.MultiplyAddAdjacent(x, Vector256.Load(numbers + 96));
                     }
 
+                    a = Avx2.MultiplyHighRoundScale(a, weight);
+                    b = Avx2.MultiplyHighRoundScale(b, weight);
+                    c = Avx2.MultiplyHighRoundScale(c, weight);
+                    d = Avx2.MultiplyHighRoundScale(d, weight);
                     Vector256.Store(a, dots + first);
                     Vector256.Store(b, dots + first + 16);
                     Vector256.Store(c, dots + first + 32);

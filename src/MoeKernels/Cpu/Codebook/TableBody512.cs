@@ -13,16 +13,18 @@ internal static unsafe class TableBody512
     /// <summary>Dot products of all entries of a chunk.</summary>
     /// <param name="source">The codebook.</param>
     /// <param name="groups">Groups.</param>
-    /// <param name="inputs">Inputs + 128, [groups × dimension] and two more.</param>
+    /// <param name="inputs">Inputs + 128, [groups × dimension] and one more.</param>
+    /// <param name="weights">The groups' steps in parts of 2^15, [groups]; products are rounded.</param>
     /// <param name="dots">Output, [groups × stages × 128].</param>
     /// <returns>The largest magnitude.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static int Dots(in TableSource source, int groups, byte* inputs, short* dots)
+    public static int Dots(in TableSource source, int groups, byte* inputs, short* weights, short* dots)
     {
         (int dimension, int stages, int pairs) = (source.Dimension, source.Stages, source.PairCount);
         Vector512<ushort> largest = default;
         for (int group = 0; group < groups; group++, inputs += dimension)
         {
+            Vector512<short> weight = Vector512.Create(weights[group]);
             for (int stage = 0; stage < stages; stage++, dots += CodebookShape.Vectors)
             {
                 short* bias = source.Bias(stage);
@@ -38,6 +40,10 @@ internal static unsafe class TableBody512
                     d += Avx512BW.MultiplyAddAdjacent(x, Vector512.Load(numbers + 192));
                 }
 
+                a = Avx512BW.MultiplyHighRoundScale(a, weight);
+                b = Avx512BW.MultiplyHighRoundScale(b, weight);
+                c = Avx512BW.MultiplyHighRoundScale(c, weight);
+                d = Avx512BW.MultiplyHighRoundScale(d, weight);
                 Vector512.Store(a, dots);
                 Vector512.Store(b, dots + 32);
                 Vector512.Store(c, dots + 64);

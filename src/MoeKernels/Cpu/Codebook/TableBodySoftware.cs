@@ -6,7 +6,7 @@ namespace MoeKernels.Cpu;
 internal static unsafe class TableBodySoftware
 {
     /// <inheritdoc cref="TableBody512.Dots"/>
-    public static int Dots(in TableSource source, int groups, byte* inputs, short* dots)
+    public static int Dots(in TableSource source, int groups, byte* inputs, short* weights, short* dots)
     {
         int largest = 0;
         for (int group = 0; group < groups; group++, inputs += source.Dimension)
@@ -16,7 +16,8 @@ internal static unsafe class TableBodySoftware
                 sbyte* numbers = source.Pairs(stage);
                 for (int index = 0; index < CodebookShape.Vectors; index++)
                 {
-                    int sum = Dot(numbers + (2 * index), source.PairCount, inputs);
+                    int sum = Dot(numbers + (2 * index), source.PairCount, inputs) * weights[group];
+                    sum = (sum + (1 << 14)) >> 15;
                     dots[index] = (short)sum;
                     largest = Math.Max(largest, Math.Abs(sum));
                 }

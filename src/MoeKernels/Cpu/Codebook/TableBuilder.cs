@@ -9,9 +9,6 @@ internal static unsafe class TableBuilder
 {
     private const int MaxColumns = CodebookShape.MaxChunkEntries * CodebookShape.MaxDimension;
 
-    /// <summary>A vector may read a pair behind the last column; it multiplies that by zero.</summary>
-    private const int Padding = 2;
-
     /// <summary>Builds the tables.</summary>
     /// <param name="source">The codebook.</param>
     /// <param name="groups">Groups of the chunk.</param>
@@ -23,36 +20,37 @@ internal static unsafe class TableBuilder
     [SkipLocalsInit]
     public static float Build(in TableSource source, int groups, float* x, int first, int columns, byte* table)
     {
-        byte* inputs = stackalloc byte[MaxColumns + Padding];
-        float step = Round(source.InputScales, x, first, columns, inputs);
-        int padded = (groups * source.Dimension) + Padding;
-        new Span<byte>(inputs + columns, padded - columns).Fill(InputRounding.Zero);
+        float* scaled = stackalloc float[MaxColumns + GroupRounding.Overhang];
+        Scale(source.InputScales, x, first, columns, scaled);
+        int padded = (groups * source.Dimension) + GroupRounding.Overhang;
+        new Span<float>(scaled + columns, padded - columns).Clear();
+        byte* inputs = stackalloc byte[MaxColumns + GroupRounding.Overhang];
+        short* weights = stackalloc short[CodebookShape.MaxChunkEntries + 4];
+        float step = GroupRounding.Round(scaled, groups, source.Dimension, inputs, weights);
 
         short* memory = stackalloc short[(CodebookShape.MaxChunkEntries * CodebookShape.Vectors) + 32];
         short* dots = (short*)(((nint)memory + 63) & ~63);
-        int largest = Dots(source, groups, inputs, dots);
+        int largest = Dots(source, groups, inputs, weights, dots);
         int factor = Math.Min(short.MaxValue, ((128 << 16) - 1) / Math.Max(largest, 1));
         Round(dots, groups * source.Stages * CodebookShape.Vectors, (short)factor, table);
         return largest == 0 && !float.IsNaN(step) ? 0 : 32768f / factor * step;
     }
 
-    [SkipLocalsInit]
-    private static float Round(float* inputScales, float* x, int first, int columns, byte* inputs)
+    private static void Scale(float* inputScales, float* x, int first, int columns, float* scaled)
     {
         if (inputScales == null)
-            return InputRounding.Round(x, columns, inputs);
-        float* scaled = stackalloc float[MaxColumns];
-        InputRounding.Scale(x, inputScales + first, columns, scaled);
-        return InputRounding.Round(scaled, columns, inputs);
+            Unsafe.CopyBlockUnaligned(scaled, x, (uint)(columns * sizeof(float)));
+        else
+            InputRounding.Scale(x, inputScales + first, columns, scaled);
     }
 
-    private static int Dots(in TableSource source, int groups, byte* inputs, short* dots) =>
+    private static int Dots(in TableSource source, int groups, byte* inputs, short* weights, short* dots) =>
         Simd.Level switch
         {
-            SimdLevel.V512 when TableBody512.IsSupported => TableBody512.Dots(source, groups, inputs, dots),
-            >= SimdLevel.V256 when TableBody256.IsSupported => TableBody256.Dots(source, groups, inputs, dots),
-            >= SimdLevel.V128 => TableBody128.Dots(source, groups, inputs, dots),
-            _ => TableBodySoftware.Dots(source, groups, inputs, dots),
+            SimdLevel.V512 when TableBody512.IsSupported => TableBody512.Dots(source, groups, inputs, weights, dots),
+            >= SimdLevel.V256 when TableBody256.IsSupported => TableBody256.Dots(source, groups, inputs, weights, dots),
+            >= SimdLevel.V128 => TableBody128.Dots(source, groups, inputs, weights, dots),
+            _ => TableBodySoftware.Dots(source, groups, inputs, weights, dots),
         };
 
     private static void Round(short* dots, int count, short factor, byte* table)

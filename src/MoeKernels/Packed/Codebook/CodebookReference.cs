@@ -6,6 +6,13 @@ internal static unsafe class CodebookReference
     /// <summary>Inputs whose largest magnitude in a chunk is below this count as zero.</summary>
     public const float SmallestMagnitude = 1e-30f;
 
+    /// <summary>Weight of the group with a chunk's largest input.</summary>
+    public const float LargestWeight = short.MaxValue;
+
+    /// <summary>Step of a chunk whose largest input is 1: its group's numbers end at 127 and their products are
+    /// multiplied by <see cref="LargestWeight"/> / 2^15.</summary>
+    public const float StepOfLargest = 32768f / (LargestWeight * 127);
+
     /// <summary>Widens a row to single precision.</summary>
     /// <param name="matrix">The matrix.</param>
     /// <param name="codebook">Its codebook.</param>
@@ -36,19 +43,38 @@ internal static unsafe class CodebookReference
     public static float RoundInputs(ReadOnlySpan<float> x, Span<sbyte> q)
     {
         q.Clear();
-        float largest = 0;
-        foreach (float value in x)
-        {
-            if (!float.IsFinite(value))
-                return float.NaN;
-            largest = MathF.Max(largest, MathF.Abs(value));
-        }
-
-        if (largest < SmallestMagnitude)
-            return 0;
+        float largest = LargestMagnitude(x);
+        if (float.IsNaN(largest) || largest < SmallestMagnitude)
+            return float.IsNaN(largest) ? float.NaN : 0;
         for (int i = 0; i < x.Length; i++)
             q[i] = (sbyte)MathF.Round(x[i] * (127 / largest), MidpointRounding.ToEven);
         return largest / 127;
+    }
+
+    /// <summary>Rounds one chunk of inputs with a step per group: <c>q = round(127 x / m)</c>, m being the group's
+    /// largest magnitude, and the group's step in parts of the chunk's, <c>w = round(32767 m / max m)</c>.</summary>
+    /// <param name="x">Inputs, [groups × dimension].</param>
+    /// <param name="dimension">Inputs of a group.</param>
+    /// <param name="q">Output, as long as <paramref name="x"/>.</param>
+    /// <param name="weights">Output, [groups].</param>
+    /// <returns>The chunk's step: <c>x ≈ step * w / 2^15 * q</c>. NaN with zeros where an input is not
+    /// finite.</returns>
+    public static float RoundGroups(ReadOnlySpan<float> x, int dimension, Span<sbyte> q, Span<short> weights)
+    {
+        q.Clear();
+        weights.Clear();
+        float largest = LargestMagnitude(x);
+        if (float.IsNaN(largest) || largest < SmallestMagnitude)
+            return float.IsNaN(largest) ? float.NaN : 0;
+        for (int i = 0; i < x.Length; i++)
+        {
+            int group = i / dimension;
+            float magnitude = LargestMagnitude(x.Slice(group * dimension, dimension));
+            weights[group] = (short)MathF.Round(magnitude * (LargestWeight / largest), MidpointRounding.ToEven);
+            q[i] = (sbyte)MathF.Round(x[i] * (127 / MathF.Max(magnitude, SmallestMagnitude)), MidpointRounding.ToEven);
+        }
+
+        return largest * StepOfLargest;
     }
 
     /// <summary>Tables of one chunk: 128 dot products per entry, rounded down to the half-odd numbers
@@ -64,11 +90,13 @@ internal static unsafe class CodebookReference
     {
         int first = chunk * shape.ChunkGroups * shape.Dimension;
         int columns = Math.Min(shape.GroupsOf(chunk) * shape.Dimension, shape.Columns - first);
-        sbyte[] q = new sbyte[shape.GroupsOf(chunk) * shape.Dimension];
-        float[] inputs = x.Slice(first, columns).ToArray();
+        float[] inputs = new float[shape.GroupsOf(chunk) * shape.Dimension];
+        x.Slice(first, columns).CopyTo(inputs);
         for (int i = 0; i < columns && codebook.Native->InputScales != null; i++)
             inputs[i] *= codebook.Native->InputScales[first + i];
-        float step = RoundInputs(inputs, q.AsSpan(0, columns));
+        sbyte[] q = new sbyte[inputs.Length];
+        short[] weights = new short[shape.GroupsOf(chunk)];
+        float step = RoundGroups(inputs, shape.Dimension, q, weights);
 
         int[] dots = new int[table.Length];
         int largest = 0;
@@ -78,6 +106,7 @@ internal static unsafe class CodebookReference
             (int group, int stage) = Math.DivRem(entry, shape.Stages);
             for (int k = 0; k < shape.Dimension; k++)
                 dots[i] += codebook.Vector(stage, index)[k] * q[(group * shape.Dimension) + k];
+            dots[i] = ((dots[i] * weights[group]) + (1 << 14)) >> 15;
             largest = Math.Max(largest, Math.Abs(dots[i]));
         }
 
@@ -85,6 +114,15 @@ internal static unsafe class CodebookReference
         for (int i = 0; i < dots.Length; i++)
             table[i] = (byte)(((dots[i] * factor) >> 16) + 128);
         return largest == 0 && !float.IsNaN(step) ? 0 : 32768f / factor * step;
+    }
+
+    /// <summary>The largest magnitude; NaN where a value is not finite.</summary>
+    private static float LargestMagnitude(ReadOnlySpan<float> x)
+    {
+        float largest = 0;
+        foreach (float value in x)
+            largest = MathF.Max(largest, float.IsFinite(value) ? MathF.Abs(value) : float.NaN);
+        return largest;
     }
 
     /// <summary>One output: integer sums per chunk, one fused multiply-add per chunk in ascending order, then the row's

@@ -14,14 +14,11 @@ namespace MoeKernels.Tests.Compression.Pipeline;
 [Collection("Cpu")]
 public sealed class FamilyCompressionTests
 {
-    /// <summary>Rounding to 255 steps of the largest one adds .9 % of a product for tables and .6 % for inputs; three
-    /// products of a few dozen columns give 1 to 2.5 % of a layer's experts, a few layers up to 3.2 % of the logits.
-    /// </summary>
+    /// <summary>Rounding to 255 steps of the largest one adds .9 % of a product for tables and .3 % for inputs; three
+    /// products of a few dozen columns give 1 to 2.5 % of a layer's experts, a few layers up to 3 % of the logits.
+    /// A delta net gives up to 5 %: it divides heads of 8 numbers by their own root mean square, also where what it
+    /// reads from its state nearly cancels.</summary>
     private const double ExpertsTolerance = 3e-2, Tolerance = 5e-2;
-
-    /// <summary>A delta net divides heads of 8 numbers by their own root mean square: where what it reads from its
-    /// state nearly cancels, 2 % of a stream become up to half of a token's.</summary>
-    private const double DeltaNetTolerance = 0.1;
 
     public static TheoryData<string> Decoders { get; } =
         [.. DecoderReferenceTests.Folders.Select(row => row.Data).Where(name => name != "llama")];
@@ -79,6 +76,6 @@ public sealed class FamilyCompressionTests
         double error = ForcedRouting.RelativeError(expected, actual);
         Assert.NotEqual(0, error);
         Assert.InRange(run.ExpertsError, 0, ExpertsTolerance);
-        Assert.InRange(error, 0, name == "qwen3_next" ? DeltaNetTolerance : Tolerance);
+        Assert.InRange(error, 0, Tolerance);
     }
 }
