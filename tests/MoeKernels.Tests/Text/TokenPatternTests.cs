@@ -138,16 +138,36 @@ public class TokenPatternTests
             .Select((x, y, open, q) => $"{open}{x}|{y}){q}");
         var pattern = Gen.OneOf(sequence, group).Array[1, 3].Select(string.Concat);
         var text = Pick('a', 'b', 'c', ' ').Array[0, 12].Select(c => new string(c));
+        int refused = 0;
         Gen.Select(pattern, text).Sample(
             (p, t) =>
             {
                 var expected = Regex.Match(t, p, RegexOptions.CultureInvariant);
-                var matches = Pattern.Compile(p).FindAll(CodePoints.Of(t));
+                if (FindAll(p, t) is not { } matches)
+                {
+                    Interlocked.Increment(ref refused);
+                    return;
+                }
+
                 var actual = matches.Count == 0 ? (-1, -1) : matches[0];
                 Assert.Equal(
                     expected.Success ? (expected.Index, expected.Index + expected.Length) : (-1, -1), actual);
             },
             iter: 3000);
+        Assert.InRange(refused, 0, 5);
+
+        // About one pattern in a hundred thousand repeats what can be empty so often that it is refused.
+        static List<(int, int)>? FindAll(string pattern, string text)
+        {
+            try
+            {
+                return [.. Pattern.Compile(pattern).FindAll(CodePoints.Of(text))];
+            }
+            catch (MoeUnsupportedException)
+            {
+                return null;
+            }
+        }
     }
 
     private static Gen<T> Pick<T>(params T[] values) => Gen.Int[0, values.Length - 1].Select(i => values[i]);
