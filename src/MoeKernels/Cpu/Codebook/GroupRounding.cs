@@ -14,18 +14,13 @@ internal static unsafe class GroupRounding
     /// written.</summary>
     public const int Overhang = 16;
 
-    /// <summary>1.5 × 2^23: adding it rounds to an integer, ties to even, in the low bits.</summary>
-    private const float Magic = 12582912;
-
-    private const int SignMask = int.MaxValue;
-    private const int Infinity = 0x7F800000;
-
     /// <summary>Rounds inputs.</summary>
     /// <param name="x">Inputs, [groups × dimension + <see cref="Overhang"/>], zero behind the last column.</param>
     /// <param name="groups">Groups, at most 64.</param>
     /// <param name="dimension">Inputs of a group.</param>
     /// <param name="biased">Output, q + 128, [groups × dimension + <see cref="Overhang"/>].</param>
-    /// <param name="weights">Output, the groups' steps in parts of 2^15 of the result, [groups rounded up to 4].</param>
+    /// <param name="weights">Output, the groups' steps in parts of 2^15 of the result, [groups rounded up to
+    /// 4].</param>
     /// <returns>The step that the weights are parts of; NaN where an input is not finite, 0 where all are almost zero,
     /// both with q = 0.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -35,11 +30,11 @@ internal static unsafe class GroupRounding
         int* magnitudes = stackalloc int[CodebookShape.MaxChunkEntries + 4];
         int bits = Magnitudes(x, groups, dimension, magnitudes);
         float largest = BitConverter.Int32BitsToSingle(bits);
-        if (bits >= Infinity || largest < CodebookReference.SmallestMagnitude)
+        if (bits >= InputRounding.Infinity || largest < CodebookReference.SmallestMagnitude)
         {
             new Span<byte>(biased, groups * dimension).Fill(InputRounding.Zero);
             new Span<short>(weights, groups).Clear();
-            return bits >= Infinity ? float.NaN : 0;
+            return bits >= InputRounding.Infinity ? float.NaN : 0;
         }
 
         float* factors = stackalloc float[CodebookShape.MaxChunkEntries + 4];
@@ -47,7 +42,7 @@ internal static unsafe class GroupRounding
         for (int group = 0; group < groups; group += 4)
         {
             Vector128<float> magnitude = Vector128.Load(magnitudes + group).AsSingle();
-            Vector128<int> weight = ((magnitude * part) + Vector128.Create(Magic)).AsInt32();
+            Vector128<int> weight = ((magnitude * part) + Vector128.Create(InputRounding.Magic)).AsInt32();
             Vector64.Store(Vector128.Narrow(weight, weight).GetLower(), weights + group);
             Vector128<float> smallest = Vector128.Create(CodebookReference.SmallestMagnitude);
             Vector128.Store(Vector128.Create(127f) / Vector128.Max(magnitude, smallest), factors + group);
@@ -58,12 +53,12 @@ internal static unsafe class GroupRounding
         return largest * CodebookReference.StepOfLargest;
     }
 
-    /// <summary>Bits of the groups' largest magnitudes, and of the largest of all: bits ascend with magnitudes, infinity
-    /// and NaN above all numbers.</summary>
+    /// <summary>Bits of the groups' largest magnitudes, and of the largest of all: bits ascend with magnitudes,
+    /// infinity and NaN above all numbers.</summary>
     private static int Magnitudes(float* x, int groups, int dimension, int* magnitudes)
     {
         int rest = (dimension - 1) & ~3;
-        Vector128<int> mask = Vector128.Create(SignMask), indices = Vector128.Create(0, 1, 2, 3);
+        Vector128<int> mask = Vector128.Create(InputRounding.SignMask), indices = Vector128.Create(0, 1, 2, 3);
         Vector128<int> restMask = mask & Vector128.LessThan(indices, Vector128.Create(dimension - rest));
         int largest = 0;
         for (int group = 0; group < groups; group++, x += dimension)
@@ -84,20 +79,11 @@ internal static unsafe class GroupRounding
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void RoundGroup(float* x, int dimension, float factor, byte* biased)
     {
-        Vector128<ushort> low = Vector128.Narrow(Rounded(x, factor), Rounded(x + 4, factor));
-        if (dimension <= 8)
-        {
-            Vector128.Store(Vector128.Narrow(low, low), biased);
-            return;
-        }
-
-        Vector128<ushort> high = Vector128.Narrow(Rounded(x + 8, factor), Rounded(x + 12, factor));
+        Vector128<ushort> low = Eight(x, factor);
+        Vector128<ushort> high = dimension <= 8 ? low : Eight(x + 8, factor);
         Vector128.Store(Vector128.Narrow(low, high), biased);
     }
 
-    private static Vector128<uint> Rounded(float* x, float factor)
-    {
-        Vector128<float> sum = (Vector128.Load(x) * factor) + Vector128.Create(Magic + InputRounding.Zero);
-        return sum.AsUInt32() & Vector128.Create(255u);
-    }
+    private static Vector128<ushort> Eight(float* x, float factor) =>
+        Vector128.Narrow(InputRounding.Rounded(x, factor), InputRounding.Rounded(x + 4, factor));
 }

@@ -12,10 +12,13 @@ internal static unsafe class InputRounding
     public const byte Zero = 128;
 
     /// <summary>1.5 × 2^23: adding it rounds to an integer, ties to even, in the low bits.</summary>
-    private const float Magic = 12582912;
+    public const float Magic = 12582912;
 
-    private const int SignMask = int.MaxValue;
-    private const int Infinity = 0x7F800000;
+    /// <summary>The bits of a magnitude.</summary>
+    public const int SignMask = int.MaxValue;
+
+    /// <summary>Bits of infinity; those of NaN are larger.</summary>
+    public const int Infinity = 0x7F800000;
 
     /// <summary>Rounds inputs.</summary>
     /// <param name="x">Inputs, [count].</param>
@@ -58,6 +61,13 @@ internal static unsafe class InputRounding
             y[i] = x[i] * factors[i];
     }
 
+    /// <summary>Four inputs times a factor, rounded, plus <see cref="Zero"/>.</summary>
+    public static Vector128<uint> Rounded(float* x, float factor)
+    {
+        Vector128<float> sum = (Vector128.Load(x) * factor) + Vector128.Create(Magic + Zero);
+        return sum.AsUInt32() & Vector128.Create(255u);
+    }
+
     /// <summary>Bits of the largest magnitude: they ascend with it, infinity and NaN above all numbers.</summary>
     private static int LargestMagnitude(float* x, int count)
     {
@@ -70,11 +80,5 @@ internal static unsafe class InputRounding
         for (; i < count; i++)
             result = Math.Max(result, BitConverter.SingleToInt32Bits(x[i]) & SignMask);
         return result;
-    }
-
-    private static Vector128<uint> Rounded(float* x, float factor)
-    {
-        Vector128<float> sum = (Vector128.Load(x) * factor) + Vector128.Create(Magic);
-        return (sum.AsUInt32() + Vector128.Create((uint)Zero)) & Vector128.Create(255u);
     }
 }

@@ -66,12 +66,14 @@ internal static unsafe class CodebookReference
         float largest = LargestMagnitude(x);
         if (float.IsNaN(largest) || largest < SmallestMagnitude)
             return float.IsNaN(largest) ? float.NaN : 0;
-        for (int i = 0; i < x.Length; i++)
+        for (int group = 0; group < weights.Length; group++)
         {
-            int group = i / dimension;
-            float magnitude = LargestMagnitude(x.Slice(group * dimension, dimension));
+            int first = group * dimension;
+            float magnitude = LargestMagnitude(x.Slice(first, dimension));
             weights[group] = (short)MathF.Round(magnitude * (LargestWeight / largest), MidpointRounding.ToEven);
-            q[i] = (sbyte)MathF.Round(x[i] * (127 / MathF.Max(magnitude, SmallestMagnitude)), MidpointRounding.ToEven);
+            float factor = 127 / MathF.Max(magnitude, SmallestMagnitude);
+            for (int i = first; i < first + dimension; i++)
+                q[i] = (sbyte)MathF.Round(x[i] * factor, MidpointRounding.ToEven);
         }
 
         return largest * StepOfLargest;
