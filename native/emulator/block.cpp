@@ -37,7 +37,8 @@ void take_fibers(std::vector<Fiber*>& fibers, size_t count) {
 void give_fibers(const std::vector<Fiber*>& fibers) {
     std::lock_guard<std::mutex> guard(cache().mutex);
     for (Fiber* fiber : fibers) {
-        if (cache().fibers.size() < kKeptFibers)
+        // One that never came to its end has frames on its stack that the sanitizers know of.
+        if (cache().fibers.size() < kKeptFibers && (fiber->done || !fiber->started))
             cache().fibers.push_back(fiber);
         else
             delete fiber;
@@ -54,7 +55,7 @@ void reset(Fiber& fiber, Block& block, unsigned linear) {
     fiber.block = &block;
     fiber.asan_fake_stack = nullptr;
     fiber.waits = nullptr;
-    fiber.done = false;
+    fiber.started = fiber.done = false;
     fiber.polls = fiber.copy_group = fiber.store_group = fiber.wgmma_group = 0;
     fiber.num_copies = fiber.num_stores = fiber.num_wgmmas = 0;
     fiber.wgmma_fenced = false;
@@ -77,6 +78,11 @@ size_t round_up(size_t value, size_t multiple) {
 }
 
 }  // namespace
+
+Fiber::~Fiber() {
+    if (tsan) __tsan_destroy_fiber(tsan);
+    if (stack) unmap_stack(stack);
+}
 
 Block* make_block(Launch& launch, Worker& w, uint3 index) {
     auto* block = new Block;
@@ -103,12 +109,6 @@ Block* make_block(Launch& launch, Worker& w, uint3 index) {
 }
 
 void destroy_block(Block* block) {
-    for (Fiber* fiber : block->fibers) {
-        if (fiber->tsan) __tsan_destroy_fiber(fiber->tsan);
-        fiber->tsan = nullptr;
-        if (fiber->stack) give_stack(fiber->stack);
-        fiber->stack = nullptr;
-    }
     for (int i = 0; i < block->num_bulk_copies; ++i)
         if (block->bulk_copies[i].tsan) __tsan_destroy_fiber(block->bulk_copies[i].tsan);
     if (block->proxy.tsan) __tsan_destroy_fiber(block->proxy.tsan);

@@ -3,10 +3,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cstdint>
-#include <mutex>
-#include <vector>
-
 #include "emulator/sanitizers.hpp"
 
 #ifndef CUEMU_UCONTEXT
@@ -42,31 +38,7 @@ cuemu_switch:
 #endif
 
 namespace cuemu {
-namespace {
-
-constexpr size_t kKeptStacks = 2048;
-
-struct StackPool {
-    std::mutex mutex;
-    std::vector<char*> stacks;
-};
-
-StackPool& pool() {
-    static auto* instance = new StackPool;  // never destroyed: threads may outlive static objects
-    return *instance;
-}
-
-}  // namespace
-
-char* take_stack() {
-    {
-        std::lock_guard<std::mutex> guard(pool().mutex);
-        if (auto& stacks = pool().stacks; !stacks.empty()) {
-            char* stack = stacks.back();
-            stacks.pop_back();
-            return stack;
-        }
-    }
+char* map_stack() {
     void* memory =
         mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return nullptr;
@@ -77,15 +49,8 @@ char* take_stack() {
     return static_cast<char*>(memory);
 }
 
-void give_stack(char* stack) {
+void unmap_stack(char* stack) {
     unpoison(stack, kStackBytes);
-    if (!under_tsan()) {
-        std::lock_guard<std::mutex> guard(pool().mutex);
-        if (pool().stacks.size() < kKeptStacks) {
-            pool().stacks.push_back(stack);
-            return;
-        }
-    }
     munmap(stack, kStackBytes);
 }
 

@@ -13,10 +13,9 @@ namespace cuemu {
 constexpr size_t kStackBytes = 256u << 10;
 
 /// A stack of kStackBytes with a guard page at its low end; null when the system gives no more.
-char* take_stack();
+char* map_stack();
 
-/// Returns a stack for reuse. Under TSan it is unmapped, as the next user would seem to race with the last.
-void give_stack(char* stack);
+void unmap_stack(char* stack);
 
 /// Saved registers of whoever is not running.
 class Context {

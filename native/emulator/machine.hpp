@@ -43,12 +43,18 @@ constexpr int kMaxPendingCopies = 64;
 constexpr int kMaxPendingWgmmas = 64;
 constexpr int kMaxBulkStores = 16;
 
-/// One CUDA thread.
+/// One CUDA thread. Keeps its stack and its TSan fiber, which are dear to make, for threads of later launches.
 struct Fiber : Thread {
+    Fiber() = default;
+    Fiber(const Fiber&) = delete;
+    Fiber& operator=(const Fiber&) = delete;
+    ~Fiber();
+
     Block* block = nullptr;
     Context context;
-    char* stack = nullptr;  ///< taken when the thread first runs
+    char* stack = nullptr;
     void* tsan = nullptr;
+    bool started = false;
     void* asan_fake_stack = nullptr;
     const char* waits = nullptr;  ///< for what, null when it can run
     Site site;                    ///< where it waits
@@ -190,6 +196,7 @@ struct alignas(64) Worker {
     std::vector<Block*> blocks;
     size_t live_threads = 0;
     Context context;  ///< of the scheduler
+    char begun = 0;   ///< TSan's sync object: what it did before its blocks began
     void* tsan = nullptr;
     void* asan_fake_stack = nullptr;
     const void* asan_bottom = nullptr;
@@ -219,10 +226,10 @@ struct Launch {
     std::vector<unsigned> unit_order;
     std::vector<Worker*> workers;
     std::atomic<bool> failed{false};
-    std::mutex mutex;              ///< guards what follows
-    std::string report;            ///< of the first failure
-    std::vector<Block*> ended;     ///< kept until the end under TSan: reuse would look like a race
-    char begun = 0, finished = 0;  ///< TSan's sync objects: two, as one would order threads that run in turn
+    std::mutex mutex;           ///< guards what follows
+    std::string report;         ///< of the first failure
+    std::vector<Block*> ended;  ///< kept until the end under TSan: reuse would look like a race
+    char finished = 0;          ///< TSan's sync object of threads that have ended
 };
 
 inline bool random_order() {

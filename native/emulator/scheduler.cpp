@@ -48,7 +48,7 @@ void thread_entry() {
         __sanitizer_finish_switch_fiber(nullptr, &worker->asan_bottom, &worker->asan_bytes);
     Fiber* fiber = self();
     Launch& launch = *fiber->block->launch;
-    order_acquire(&launch.begun);
+    order_acquire(&worker->begun);
     (*launch.body)();
     order_release(&launch.finished);
     fiber->done = true;
@@ -58,13 +58,18 @@ void thread_entry() {
 }
 
 /// False when there is no stack left for it.
+bool start_thread(Fiber* fiber) {
+    if (!fiber->stack) fiber->stack = map_stack();
+    if (!fiber->stack) return false;
+    if (under_tsan() && !fiber->tsan) fiber->tsan = __tsan_create_fiber(0);
+    fiber->context.prepare(fiber->stack, thread_entry);
+    fiber->started = true;
+    return true;
+}
+
+/// False when it could not start.
 bool run_thread(Worker& w, Fiber* fiber) {
-    if (!fiber->stack) {
-        fiber->stack = take_stack();
-        if (!fiber->stack) return false;
-        fiber->context.prepare(fiber->stack, thread_entry);
-        if (under_tsan()) fiber->tsan = __tsan_create_fiber(0);
-    }
+    if (!fiber->started && !start_thread(fiber)) return false;
     ++w.stats.switches;
     current = fiber;
     if (under_tsan()) __tsan_switch_to_fiber(fiber->tsan, kSwitchWithoutOrder);
@@ -95,6 +100,7 @@ void start_unit(Worker& w, unsigned unit) {
         for (Fiber* fiber : block->fibers) w.ready.push(fiber);
         w.stats.threads += block->fibers.size();
     }
+    order_release(&w.begun);
 }
 
 void retire(Worker& w, Block* block) {
@@ -211,7 +217,7 @@ void schedule(Worker& w) {
 void abandon(Worker& w) {
     for (const Block* block : w.blocks)
         for (const Fiber* fiber : block->fibers) {
-            if (!fiber->tsan) continue;
+            if (!fiber->tsan || !fiber->started) continue;
             __tsan_switch_to_fiber(fiber->tsan, kSwitchWithoutOrder);
             order_release(&w.launch->finished);
             __tsan_switch_to_fiber(w.tsan, kSwitchWithoutOrder);
@@ -248,7 +254,7 @@ void describe_threads(std::string& text, const Worker& w) {
     for (const Block* block : w.blocks)
         for (const Fiber* fiber : block->fibers) {
             if (fiber->done || (++alive, ++shown > 8)) continue;
-            const char* waits = fiber->waits ? fiber->waits : fiber->stack ? "can run" : "has not started";
+            const char* waits = fiber->waits ? fiber->waits : fiber->started ? "can run" : "has not started";
             std::snprintf(line, sizeof line, "\n  block (%u,%u,%u) thread %u %s", block->index.x, block->index.y,
                           block->index.z, fiber->linear, waits);
             text += line;
@@ -279,7 +285,6 @@ void run_workers(Launch& launch, int num_workers) {
         workers[static_cast<size_t>(i)].marks.resize(workers.size());
         launch.workers.push_back(&workers[static_cast<size_t>(i)]);
     }
-    order_release(&launch.begun);
     std::vector<std::thread> threads;
     threads.reserve(workers.size());
     for (size_t i = 1; i < workers.size(); ++i) threads.emplace_back(work, std::ref(workers[i]));
