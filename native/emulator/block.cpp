@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kRedZoneByte = 0xC5;
 constexpr int kPoisonByte = 0xFF;  // NaN in every float type
-constexpr size_t kKeptFibers = 2048;
+constexpr size_t kKeptFibers = 4096;
 
 struct FiberCache {
     std::mutex mutex;

@@ -17,7 +17,7 @@ struct Config {
     uint64_t max_idle = 20'000;    ///< rounds over threads that only poll which count as a livelock
     int capability_major = 9;      ///< compute capability of the emulated device
     int capability_minor = 0;
-    int multiprocessors = 8;             ///< bounds the blocks of a cooperative launch
+    int multiprocessors = 4;             ///< bounds the blocks of a cooperative launch
     uint64_t memory_bytes = 4ull << 30;  ///< device memory; cudaMalloc beyond it fails
     int fail_allocation = 0;             ///< n > 0: the n-th allocation from now on fails, once
 };
