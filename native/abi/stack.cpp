@@ -58,11 +58,20 @@ const std::vector<uint32_t>& host_dictionary() {
     return words;
 }
 
+const std::vector<QmoeEntry>& host_entries() {
+    static const std::vector<QmoeEntry> entries = [] {
+        std::vector<QmoeEntry> made(65536);
+        qmoe_entries(made.data(), host_dictionary().data());
+        return made;
+    }();
+    return entries;
+}
+
+// A context's own copy on its device.
 const QmoeEntry* entries_of(moek_context& context) {
     const std::lock_guard<std::mutex> lock(context.dictionary_lock);
     if (context.dictionary == nullptr) {
-        std::vector<QmoeEntry> entries(65536);
-        qmoe_entries(entries.data(), host_dictionary().data());
+        const std::vector<QmoeEntry>& entries = host_entries();
         const uint64_t bytes = entries.size() * sizeof(QmoeEntry);
         void* memory = device_allocate(context, bytes);
         const cudaError_t copied = cudaMemcpy(memory, entries.data(), bytes, cudaMemcpyHostToDevice);
