@@ -27,8 +27,6 @@ public static partial class Compressor
         CompressOptions options, Action<CompressProgress> progress, CancellationToken cancellation)
     {
         var points = new List<ComparisonPoint>();
-        if (description.Encoder is not null)
-            return points;
         foreach ((string name, CompressMethod method) in Compared)
         {
             string output = Path.Combine(scratch, ComparisonFolder);
@@ -46,11 +44,10 @@ public static partial class Compressor
                     folder, description, ids, partial, pool, own,
                     step => progress(step with { Stage = $"comparing {name}, {step.Stage}", Left = null }),
                     cancellation);
-                EvaluationResult? result = await WriteAsync(
+                EvaluationResult result = await WriteAsync(
                     run, folder.Path, partial.Path, own.Bits, own, cancellation).ConfigureAwait(false);
                 double bits = MoeModel.Inspect(partial.Path).ExpertBits;
-                if (result?.Kl is { } kl)
-                    points.Add(new ComparisonPoint(name, bits, kl));
+                points.Add(new ComparisonPoint(name, bits, result.Kl!.Value));
             }
             finally
             {

@@ -33,15 +33,8 @@ public static partial class Compressor
     {
         using var folder = QmoeFolder.OpenModel(model);
         var description = FamilyRegistry.Describe(folder.Config);
-        RefuseDivergence(model, description, options);
         int[] ids = Encode(model, folder, options.Texts);
         using var pool = new WorkerPool(options.Threads);
         return CompressPlanner.Plan(folder, description, ids, pool, options, cancellation);
-    }
-
-    private static void RefuseDivergence(string model, ModelDescription description, CompressOptions options)
-    {
-        if (options.MaxKl is not null && description.Encoder is not null)
-            throw new MoeUnsupportedException("compressing an encoder-decoder to a divergence", model);
     }
 }

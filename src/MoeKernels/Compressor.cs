@@ -83,7 +83,6 @@ public static partial class Compressor
         long start = Stopwatch.GetTimestamp();
         using var folder = QmoeFolder.OpenModel(model);
         var description = FamilyRegistry.Describe(folder.Config);
-        RefuseDivergence(model, description, options);
         int[] ids = Encode(model, folder, options.Texts);
         using var partial = PartialFolder.Open(output);
         using var pool = new WorkerPool(options.Threads);
@@ -92,7 +91,7 @@ public static partial class Compressor
         CompressPlan? plan = run.IsFresh
             ? CompressPlanner.Plan(folder, description, ids, pool, options, cancellation)
             : null;
-        EvaluationResult? result = options.MaxKl is { } most
+        EvaluationResult result = options.MaxKl is { } most
             ? await SearchAsync(run, model, partial.Path, most, options, cancellation).ConfigureAwait(false)
             : await WriteAsync(run, model, partial.Path, options.Bits, options, cancellation).ConfigureAwait(false);
         IReadOnlyList<ComparisonPoint> comparisons = [];
@@ -126,7 +125,7 @@ public static partial class Compressor
         return report;
     }
 
-    private static async Task<EvaluationResult?> WriteAsync(
+    private static async Task<EvaluationResult> WriteAsync(
         CompressionRun run, string model, string path, double bits, CompressOptions options,
         CancellationToken cancellation)
     {
@@ -139,7 +138,7 @@ public static partial class Compressor
     /// <summary>The smallest size within a divergence: the allocation's curve says where to look, and what is written
     /// is measured; the curve is then scaled to the measurement. A run that goes on repeats the decisions of the one
     /// before from its measurements.</summary>
-    private static async Task<EvaluationResult?> SearchAsync(
+    private static async Task<EvaluationResult> SearchAsync(
         CompressionRun run, string model, string path, double most, CompressOptions options,
         CancellationToken cancellation)
     {
@@ -183,7 +182,7 @@ public static partial class Compressor
         return high;
     }
 
-    private static async Task<EvaluationResult?> EvaluateAsync(
+    private static async Task<EvaluationResult> EvaluateAsync(
         CompressionRun run, string model, string path, CompressOptions options, CancellationToken cancellation)
     {
         using var time = run.Times.Measure(Stopwatches.Evaluation);
@@ -191,8 +190,6 @@ public static partial class Compressor
         var load = new MoeLoadOptions { Threads = options.Threads, ReadAhead = false };
         using var dense = await MoeModel.LoadAsync(model, load, null, cancellation).ConfigureAwait(false);
         using var coded = await MoeModel.LoadAsync(path, load, null, cancellation).ConfigureAwait(false);
-        if (dense.Info.IsEncoderDecoder)
-            return null;
         var evaluation = new EvaluationOptions
         {
             Window = run.Text.Measured.Length, MaxWindows = RunText.EvaluatedWindows, WindowsPerCall = 1,

@@ -151,9 +151,10 @@ public sealed class MoeModel : IDisposable, IAsyncDisposable
     /// <param name="progress">Told after each call.</param>
     /// <param name="cancellationToken">Checked between layers.</param>
     /// <exception cref="ArgumentException">The texts are shorter than one window.</exception>
-    /// <exception cref="MoeUnsupportedException">A model is an encoder-decoder or has no tokenizer, or the two have
-    /// other vocabularies.</exception>
+    /// <exception cref="MoeUnsupportedException">A model has no tokenizer, or the two have other vocabularies, or one
+    /// alone has an encoder.</exception>
     /// <exception cref="MoeNonFiniteException">A text has no finite likelihood.</exception>
+    /// <remarks>An encoder-decoder reads each window and is scored on writing it again.</remarks>
     public async Task<EvaluationResult> EvaluateAsync(
         IReadOnlyList<string> texts,
         EvaluationOptions? options = null,

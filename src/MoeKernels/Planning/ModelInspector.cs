@@ -50,7 +50,7 @@ internal static class ModelInspector
 
     /// <summary>Every sublayer of a model, encoder first.</summary>
     public static IEnumerable<LayerSpec> Layers(ModelDescription model) =>
-        from stack in new[] { model.Encoder, model.Decoder }.OfType<StackSpec>()
+        from stack in model.Stacks
         from block in stack.Blocks
         from sublayer in block.Sublayers
         select sublayer.Layer;

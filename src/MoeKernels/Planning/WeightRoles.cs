@@ -10,7 +10,7 @@ internal sealed class WeightRoles
     public WeightRoles(ModelDescription model)
     {
         Add(model.Head.Module, WeightRole.Head);
-        foreach (var stack in new[] { model.Encoder, model.Decoder }.OfType<StackSpec>())
+        foreach (var stack in model.Stacks)
         {
             Add(stack.FinalNorm.Module, WeightRole.Norms);
             foreach (var sublayer in stack.Blocks.SelectMany(block => block.Sublayers))

@@ -14,9 +14,12 @@ internal sealed class DenseStream(int rows, int hidden) : IDisposable
     public TokenRows Inputs { get; } = new(rows, hidden);
 
     /// <summary>Adds a layer's output.</summary>
-    public void Advance(WindowRunner runner, Layer layer)
+    /// <param name="runner">Windows.</param>
+    /// <param name="layer">The layer.</param>
+    /// <param name="encoded">What cross-attention reads.</param>
+    public void Advance(WindowRunner runner, Layer layer, EncodedWindows? encoded)
     {
-        runner.Run(layer, Inputs, _result, null);
+        runner.Run(layer, Inputs, _result, encoded);
         Residual.Add(_result);
     }
 

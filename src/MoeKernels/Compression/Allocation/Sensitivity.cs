@@ -7,12 +7,12 @@ namespace MoeKernels.Compression;
 /// <summary>Measures what coding each cell costs the model: one cell at a time, in the dense model, on windows that are
 /// not calibrated with.</summary>
 /// <param name="source">The dense model.</param>
-/// <param name="runner">Calibration windows of the decoder.</param>
+/// <param name="runners">Calibration windows.</param>
 /// <param name="meter">Windows to measure on.</param>
 /// <param name="threads">Experts at a time.</param>
 /// <param name="cancellation">Stops between experts and between calls.</param>
 internal sealed class Sensitivity(
-    SublayerSource source, WindowRunner runner, DivergenceMeter meter, int threads, CancellationToken cancellation)
+    SublayerSource source, StackRunners runners, DivergenceMeter meter, int threads, CancellationToken cancellation)
 {
     /// <summary>Experts whose error stands for that of all.</summary>
     public const int ErrorExperts = 8;
@@ -30,14 +30,38 @@ internal sealed class Sensitivity(
     /// <summary>Told how many of all cells are done.</summary>
     public Action<int, int>? Progress { get; init; }
 
-    /// <summary>Walks through the decoder.</summary>
+    /// <summary>Walks through the stacks.</summary>
     /// <returns>A curve for every cell, in the order of the layers.</returns>
     public IReadOnlyList<CellCurve> Run()
     {
         var curves = new List<CellCurve>();
-        StackSpec spec = source.Description.Decoder;
-        int total = 3 * spec.Blocks.SelectMany(block => block.Sublayers).Count(sublayer => sublayer.Layer is MoeSpec);
-        using var streams = new DenseStream(runner.Rows, source.Description.Hidden);
+        int firstBlock = 0;
+        DenseStream? encoder = null;
+        try
+        {
+            foreach ((StackSpec spec, WindowRunner runner) in runners.Stacks)
+            {
+                EncodedWindows? encoded = encoder is null ? null : new(encoder.Residual, runner.Windows.Length);
+                var streams = new DenseStream(runner.Rows, source.Description.Hidden);
+                Walk(streams, spec, runner, encoded, firstBlock, curves);
+                encoder?.Dispose();
+                encoder = streams;
+                firstBlock += spec.Blocks.Count;
+            }
+        }
+        finally
+        {
+            encoder?.Dispose();
+        }
+
+        return curves;
+    }
+
+    private void Walk(
+        DenseStream streams, StackSpec spec, WindowRunner runner, EncodedWindows? encoded, int firstBlock,
+        List<CellCurve> curves)
+    {
+        int total = StackWalk.Cells(source.Description).Count();
         source.Embed(spec, runner, streams.Residual);
         for (int block = 0; block < spec.Blocks.Count; block++)
         {
@@ -45,23 +69,24 @@ internal sealed class Sensitivity(
             {
                 using BuiltSublayer dense = source.Build(sublayer);
                 runner.Normalize(dense.Norm, streams.Residual, streams.Inputs);
-                if (sublayer.Layer is MoeSpec moe)
+                if (sublayer.Layer is MoeSpec)
                 {
-                    curves.AddRange(Curves(streams, sublayer, moe, (RoutedLayer)dense.Layer, block));
+                    curves.AddRange(Curves(streams, runner, sublayer, (RoutedLayer)dense.Layer, firstBlock + block));
                     Progress?.Invoke(curves.Count, total);
                 }
 
-                streams.Advance(runner, dense.Layer);
+                streams.Advance(runner, dense.Layer, encoded);
                 meter.Advance();
             }
         }
 
-        return curves;
+        source.FinalNorm(spec, runner, streams.Residual);
     }
 
     private IEnumerable<CellCurve> Curves(
-        DenseStream streams, SublayerSpec sublayer, MoeSpec moe, RoutedLayer layer, int block)
+        DenseStream streams, WindowRunner runner, SublayerSpec sublayer, RoutedLayer layer, int block)
     {
+        var moe = (MoeSpec)sublayer.Layer;
         ExpertTokens tokens = StackWalk.Route(runner, layer, streams.Inputs);
         var network = new NetworkCalibration
         {

@@ -32,6 +32,16 @@ internal sealed record CalibrationWindows(int[] Tokens, int Length)
         return new CalibrationWindows(taken, length);
     }
 
+    /// <summary>A decoder's inputs where these are what it shall write.</summary>
+    /// <param name="start">Its first input in every window.</param>
+    public CalibrationWindows Behind(int start)
+    {
+        int[] taken = new int[Tokens.Length];
+        for (int i = 0; i < taken.Length; i++)
+            taken[i] = i % Length == 0 ? start : Tokens[i - 1];
+        return new CalibrationWindows(taken, Length);
+    }
+
     /// <summary>Some windows, spread evenly over these.</summary>
     public CalibrationWindows Sample(int count)
     {

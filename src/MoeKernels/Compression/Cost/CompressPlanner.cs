@@ -62,7 +62,7 @@ internal static class CompressPlanner
         int trials = sizes.Options.MaxKl is null ? 1 : PlannedTrials;
         long output = memory.OutputBytes();
         long measuring = memory.Measuring(), coding = memory.Coding();
-        long evaluating = sizes.Evaluates ? memory.Evaluating() : 0;
+        long evaluating = memory.Evaluating();
         long mapped = sizes.Info.Bytes + output;
         long needed = resident + Math.Max(Math.Max(measuring, coding), evaluating - mapped);
         long peak = resident + Math.Max(Math.Max(measuring, coding), evaluating);

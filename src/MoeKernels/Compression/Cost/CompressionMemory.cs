@@ -28,17 +28,19 @@ internal sealed class CompressionMemory(RunSizes sizes, MemoryPlan dense)
     {
         if (!sizes.Measures)
             return 0;
-        long streams = (long)Float * Hidden * ((5L * sizes.Text.Measured.Tokens.Length) + (3L * sizes.ProbedTokens));
+        bool encodes = sizes.Model.Encoder is not null;
+        long streams = (long)Float * Hidden * (
+            ((encodes ? 7L : 5) * sizes.Text.Measured.Tokens.Length) + ((encodes ? 6L : 3) * sizes.ProbedTokens));
         long logits = 3L * ComparedTokens * sizes.Model.VocabularySize * Float;
         long head = sizes.EdgeBytes(WeightRole.Head);
-        return RuntimeGrowth + streams + (2 * Calls()) + logits + Math.Max(LayerBytes(), head)
+        return RuntimeGrowth + streams + (2 * sizes.Model.Stacks.Count * Calls()) + logits + Math.Max(LayerBytes(), head)
             + Sparse().Max(moe => Probed(moe));
     }
 
     /// <summary>While layers are coded.</summary>
     public long Coding()
     {
-        long streams = 5L * Float * Hidden * sizes.Tokens * (sizes.Model.Encoder is null ? 1 : 2);
+        long streams = 5L * Float * Hidden * sizes.Tokens * sizes.Model.Stacks.Count;
         return RuntimeGrowth + streams + Calls() + LayerBytes() + Sparse().Max(Coded)
             + (sizes.Options.DenseBits is null ? 0 : Others());
     }

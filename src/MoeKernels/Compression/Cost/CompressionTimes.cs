@@ -54,12 +54,11 @@ internal sealed class CompressionTimes(RunSizes sizes, MachineSpeed speed)
     }
 
     /// <summary>Comparing the result with the dense model.</summary>
-    public double Evaluation() => !sizes.Evaluates ? 0
-        : sizes.Text.EvaluationCount * sizes.Text.Calibrated.Length
-            * (DenseToken + speed.Coded.Sum() + (2 * speed.Head) + speed.Comparison);
+    public double Evaluation() => sizes.Text.EvaluationCount * sizes.Text.Calibrated.Length
+        * (DenseToken + speed.Coded.Sum() + (2 * speed.Head) + speed.Comparison);
 
     /// <summary>Other methods on the same model.</summary>
-    public double Comparison() => !sizes.Options.Compare || !sizes.Evaluates ? 0
+    public double Comparison() => !sizes.Options.Compare ? 0
         : ComparedMethods * ((2 * sizes.Tokens * DenseToken) + _layers.OfType<MoeSpec>().Sum(Scalars) + Evaluation());
 
     private double Probe(MoeSpec moe, bool full)

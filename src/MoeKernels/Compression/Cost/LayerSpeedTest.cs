@@ -25,7 +25,7 @@ internal sealed class LayerSpeedTest(
         ModelDescription model = source.Description;
         (double Dense, double Coded)[] all =
         [
-            .. from stack in new[] { model.Encoder, model.Decoder }.OfType<StackSpec>()
+            .. from stack in model.Stacks
             from block in stack.Blocks
             from sublayer in block.Sublayers
             select Speed(sublayer, ReferenceEquals(stack, model.Encoder)),

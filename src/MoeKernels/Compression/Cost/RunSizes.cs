@@ -23,10 +23,7 @@ internal sealed record RunSizes
 
     /// <summary>Every sublayer, encoder first.</summary>
     public IReadOnlyList<LayerSpec> Layers =>
-        [.. Stacks.SelectMany(stack => stack.Blocks).SelectMany(block => block.Sublayers).Select(part => part.Layer)];
-
-    /// <summary>The stacks, encoder first.</summary>
-    public IEnumerable<StackSpec> Stacks => new[] { Model.Encoder, Model.Decoder }.OfType<StackSpec>();
+        [.. Model.Stacks.SelectMany(stack => stack.Blocks).SelectMany(block => block.Sublayers).Select(part => part.Layer)];
 
     /// <summary>Calibration tokens.</summary>
     public int Tokens => Text.Calibrated.Tokens.Length;
@@ -35,11 +32,7 @@ internal sealed record RunSizes
     public int ProbedTokens => Math.Max(Text.Calibrated.Count / 2, 1) * Text.Calibrated.Length;
 
     /// <summary>Whether cells are measured.</summary>
-    public bool Measures => Options.Method.HasBudget && Model.Encoder is null
-        && Options.Allocation != AllocationMode.Uniform;
-
-    /// <summary>Whether the result is evaluated.</summary>
-    public bool Evaluates => Model.Encoder is null;
+    public bool Measures => Options.Method.HasBudget && Options.Allocation != AllocationMode.Uniform;
 
     /// <summary>How experts and other matrices are coded on average.</summary>
     public CodeOption Option => CodeOption.Nearest(Options.Bits);

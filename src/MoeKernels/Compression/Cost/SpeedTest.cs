@@ -62,8 +62,7 @@ internal sealed unsafe class SpeedTest(
         }
     }
 
-    private MoeSpec Sparse => new[] { _model.Encoder, _model.Decoder }.OfType<StackSpec>()
-        .SelectMany(StackWalk.SparseLayers).First();
+    private MoeSpec Sparse => _model.Stacks.SelectMany(StackWalk.SparseLayers).First();
 
     private MachineSpeed Measure()
     {

@@ -3,7 +3,6 @@ using System.Text;
 using MoeKernels.Cpu;
 using MoeKernels.Formats;
 using MoeKernels.Models.Description;
-using MoeKernels.Models.Execution;
 
 namespace MoeKernels.Compression;
 
@@ -45,8 +44,8 @@ internal sealed class CompressionRun
         _source = new SublayerSource(folder, model);
         Text = RunText.Divide(ids, model, Cells.Count, options);
         _total = options.DenseBits is null
-            ? Stacks.SelectMany(StackWalk.SparseLayers).Count()
-            : Stacks.Sum(stack => stack.Blocks.Sum(block => block.Sublayers.Length));
+            ? model.Stacks.SelectMany(StackWalk.SparseLayers).Count()
+            : model.Stacks.Sum(stack => stack.Blocks.Sum(block => block.Sublayers.Length));
         State = Restore();
     }
 
@@ -168,9 +167,9 @@ internal sealed class CompressionRun
         StreamPair? encoded = null;
         try
         {
-            foreach (StackSpec spec in Stacks)
+            foreach (StackSpec spec in _model.Stacks)
             {
-                using WindowRunner runner = Runner(Text.Calibrated, ReferenceEquals(spec, _model.Encoder));
+                using WindowRunner runner = StackRunners.Of(_model, spec, Text.Calibrated, _pool, _cancellation);
                 var walk = new StackWalk(_source, spec, runner)
                 {
                     Coder = coder,
@@ -243,18 +242,17 @@ internal sealed class CompressionRun
             : new TernaryExpertCoder(method.RoundsPlainly, threads, _cancellation);
     }
 
-    private StackSpec[] Stacks => [.. new[] { _model.Encoder, _model.Decoder }.OfType<StackSpec>()];
-
     /// <summary>Losses by measurement, or by the codes' rate alone.</summary>
     private IReadOnlyList<CellCurve> Measure()
     {
-        if (_options.Allocation == AllocationMode.Uniform || _model.Encoder is not null)
+        if (_options.Allocation == AllocationMode.Uniform)
             return [.. Cells.Select(UniformCurve)];
         using IDisposable time = Times.Measure(Stopwatches.Allocation);
-        using WindowRunner runner = Runner(Text.Calibrated.Sample(Math.Max(Text.Calibrated.Count / 2, 1)), false);
-        using WindowRunner measured = Runner(Text.Measured, false);
+        CalibrationWindows half = Text.Calibrated.Sample(Math.Max(Text.Calibrated.Count / 2, 1));
+        using var probed = new StackRunners(_model, half, _pool, _cancellation);
+        using var measured = new StackRunners(_model, Text.Measured, _pool, _cancellation);
         using var meter = new DivergenceMeter(_source, measured);
-        return new Sensitivity(_source, runner, meter, _pool.Threads, _cancellation)
+        return new Sensitivity(_source, probed, meter, _pool.Threads, _cancellation)
         {
             Full = _options.Allocation == AllocationMode.Full,
             Progress = (done, total) => Report(Stopwatches.Allocation, done, total),
@@ -265,10 +263,6 @@ internal sealed class CompressionRun
     /// rates.</summary>
     private static CellCurve UniformCurve(Cell cell) =>
         new(cell, [.. CodeOption.All.Select(option => Math.Pow(4, -cell.Bits(option)) * cell.Weights)]);
-
-    private WindowRunner Runner(CalibrationWindows windows, bool isEncoder) => new(
-        _pool, windows, isEncoder,
-        rows => Transformer.ScratchFloats(_model, rows, windows.Length, _pool.Threads), _cancellation);
 
     private CompressionState Restore()
     {

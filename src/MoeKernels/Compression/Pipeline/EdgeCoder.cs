@@ -21,8 +21,7 @@ internal sealed unsafe class EdgeCoder(
     /// <summary>Codes the embeddings, by rounding: each row is one token's.</summary>
     public ReplacedMatrices Embeddings()
     {
-        TensorName[] names = [.. new[] { Model.Encoder, Model.Decoder }.OfType<StackSpec>()
-            .Select(stack => stack.Embedding).DistinctBy(name => name.First)];
+        TensorName[] names = [.. Model.Stacks.Select(stack => stack.Embedding).DistinctBy(name => name.First)];
         return Code(EmbeddingFile, names, null);
     }
 

@@ -20,7 +20,7 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
 
     public required string Output { get; init; }
 
-    public required EvaluationResult? Result { get; init; }
+    public required EvaluationResult Result { get; init; }
 
     public IReadOnlyList<ComparisonPoint> Comparisons { get; init; } = [];
 
@@ -47,9 +47,7 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         Method = options.Method.Name,
         Settings = [.. Settings()],
         Sizes = Sizes(),
-        Quality = Result is null
-            ? []
-            : [new ReportQuality("the end of the calibration text, not calibrated with", Result)],
+        Quality = [new ReportQuality("the end of the calibration text, not calibrated with", Result)],
         Cost = new CompressionCost
         {
             QuantizingSeconds = run.Times.Seconds(Stopwatches.Coding),
@@ -71,8 +69,7 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
 
     private long ExpertBytes => run.Cells.Sum(cell => Stored(cell).Bytes);
 
-    private bool Predicted =>
-        options.Method.HasBudget && options.Allocation != AllocationMode.Uniform && !dense.IsEncoderDecoder;
+    private bool Predicted => options.Method.HasBudget && options.Allocation != AllocationMode.Uniform;
 
     private IEnumerable<ReportSetting> Settings()
     {
@@ -153,13 +150,13 @@ internal sealed class ReportBuilder(CompressionRun run, CompressOptions options,
         double chosenLoss = run.Cells.Sum(Loss);
         foreach (double bits in CurveBits.Prepend(run.FloorBits).Where(bits => bits >= run.FloorBits).Order())
             yield return new AllocationPoint(bits, run.Predict(bits), null);
-        yield return new AllocationPoint(chosen, chosenLoss, Result?.Kl, Chosen: true);
+        yield return new AllocationPoint(chosen, chosenLoss, Result.Kl, Chosen: true);
     }
 
     private IEnumerable<string> Notes()
     {
         if (dense.IsEncoderDecoder)
-            yield return "Encoder-decoder models are not measured: bits are spread evenly and nothing is evaluated.";
+            yield return "An encoder-decoder is measured on windows of text that it reads and writes again.";
     }
 
     /// <summary>What the methods without a budget could not do as they should.</summary>

@@ -28,7 +28,7 @@ internal sealed class StackWalk(
     public static IEnumerable<Cell> Cells(ModelDescription model)
     {
         int block = 0;
-        foreach (StackSpec stack in new[] { model.Encoder, model.Decoder }.OfType<StackSpec>())
+        foreach (StackSpec stack in model.Stacks)
         {
             foreach (BlockSpec spec in stack.Blocks)
             {

@@ -6,7 +6,8 @@ namespace MoeKernels.Generation.Evaluation;
 /// <summary>Scores windows of tokens with a model and, side by side, a reference.</summary>
 /// <remarks>Protocol: each text is encoded without special tokens and followed by the end-of-sequence token; texts are
 /// joined in the order given; window w has inputs ids[W w .. W w + W - 1] and the same shifted by one as targets; the
-/// last, partial window is dropped.</remarks>
+/// last, partial window is dropped. An encoder-decoder reads the targets of a window as its source and writes them again
+/// behind its start token.</remarks>
 internal sealed class Evaluator : IDisposable
 {
     private readonly WindowScorer _model;
@@ -22,11 +23,12 @@ internal sealed class Evaluator : IDisposable
             throw new MoeUnsupportedException("a reference with another vocabulary", reference.Path);
         }
 
-        RequireDecoderOnly(model);
+        if (reference is not null && HasEncoder(reference) != HasEncoder(model))
+            throw new MoeUnsupportedException("a reference that alone has an encoder, or has none", reference.Path);
         _model = new WindowScorer(model, options);
         try
         {
-            _reference = reference is null ? null : new WindowScorer(RequireDecoderOnly(reference), options);
+            _reference = reference is null ? null : new WindowScorer(reference, options);
         }
         catch
         {
@@ -68,8 +70,8 @@ internal sealed class Evaluator : IDisposable
         {
             int count = Math.Min(options.WindowsPerCall, windows - done);
             var slice = tokens.Slice(done * options.Window, (count * options.Window) + 1);
-            _model.Forward(slice[..^1], count, cancellationToken);
-            _reference?.Forward(slice[..^1], count, cancellationToken);
+            _model.Forward(slice, count, cancellationToken);
+            _reference?.Forward(slice, count, cancellationToken);
             sums.Add(_model, _reference, slice[1..]);
             done += count;
             if (!sums.IsFinite)
@@ -89,10 +91,7 @@ internal sealed class Evaluator : IDisposable
         _reference?.Dispose();
     }
 
-    private static SessionModel RequireDecoderOnly(SessionModel model) =>
-        model.Transformer.Description.Encoder is null
-            ? model
-            : throw new MoeUnsupportedException("perplexity of an encoder-decoder model", model.Path);
+    private static bool HasEncoder(SessionModel model) => model.Transformer.Description.Encoder is not null;
 }
 
 /// <summary>Logits of all positions of a few windows.</summary>
@@ -132,17 +131,34 @@ internal sealed class WindowScorer : IDisposable
     public ReadOnlySpan<float> Row(int row) => _logits.AsSpan(row * Vocabulary, Vocabulary);
 
     /// <summary>Computes the logits of <paramref name="windows"/> windows from empty contexts.</summary>
-    public void Forward(ReadOnlySpan<int> inputs, int windows, CancellationToken cancellationToken)
+    /// <param name="tokens">The windows' inputs and one token more.</param>
+    /// <param name="windows">Windows.</param>
+    /// <param name="cancellationToken">Checked between layers.</param>
+    public void Forward(ReadOnlySpan<int> tokens, int windows, CancellationToken cancellationToken)
     {
         _context.Cancellation = cancellationToken;
+        foreach (SequenceState state in _states)
+            state.Rewind(0);
+        ReadOnlySpan<int> inputs = _model.Transformer.Description.DecoderStartToken is { } start
+            ? Encode(tokens, windows, start)
+            : tokens[..^1];
         _context.Batch.Clear();
         for (int i = 0; i < windows; i++)
-        {
-            _states[i].Rewind(0);
             _context.Batch.Add(_states[i], _window);
-        }
-
         _model.Transformer.Forward(_context, inputs, LogitRows.All, _logits.AsSpan(0, inputs.Length * Vocabulary));
+    }
+
+    /// <summary>Reads the windows' targets as sources; returns the decoder's inputs.</summary>
+    private int[] Encode(ReadOnlySpan<int> tokens, int windows, int start)
+    {
+        _context.Batch.Clear();
+        for (int i = 0; i < windows; i++)
+            _context.Batch.AddSource(_states[i], SourceMask.All(_window));
+        _model.Transformer.Encode(_context, tokens[1..]);
+        int[] inputs = tokens[..^1].ToArray();
+        for (int i = 0; i < windows; i++)
+            inputs[i * _window] = start;
+        return inputs;
     }
 
     public void Dispose()

@@ -43,6 +43,9 @@ internal sealed record ModelDescription
 
     public StackSpec? Encoder { get; init; }
 
+    /// <summary>The stacks in the order of the computation.</summary>
+    public IReadOnlyList<StackSpec> Stacks => Encoder is null ? [Decoder] : [Encoder, Decoder];
+
     /// <summary>[vocabulary × hidden]; names the embedding where the two are tied.</summary>
     public required LinearSpec Head { get; init; }
 

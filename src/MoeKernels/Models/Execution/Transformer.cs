@@ -67,10 +67,7 @@ internal sealed unsafe class Transformer : IDisposable
     /// <inheritdoc cref="ScratchFloats(int, int, int)"/>
     public static long ScratchFloats(ModelDescription description, int rows, int contextLength, int threads)
     {
-        StackSpec[] stacks = description.Encoder is { } encoder
-            ? [description.Decoder, encoder]
-            : [description.Decoder];
-        long largest = stacks.Max(stack => stack.Blocks.Max(block => block.Sublayers.Max(
+        long largest = description.Stacks.Max(stack => stack.Blocks.Max(block => block.Sublayers.Max(
             sublayer => sublayer.Layer.ScratchFloats(rows, contextLength, threads))));
         long head = Workspace.Rounded((long)rows * description.Hidden);
         return head + Math.Max(Stack.ScratchFloats(rows, description.Hidden) + largest, head);
