@@ -119,6 +119,16 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>Releases the mapping, at once or when the last lease ends. May be called again.</summary>
     public void Dispose() => _lifetime.Dispose();
 
+    /// <summary>Whether the file is read in large pages.</summary>
+    internal bool HasHugePages { get; private set; }
+
+    /// <summary>Asks for large pages for what is not in the page cache yet.</summary>
+    internal unsafe void UseHugePages()
+    {
+        using Lifetime.Lease lease = Acquire();
+        HasHugePages = HasHugePages || LinuxMemory.UseHugePages((nint)_start, ByteLength);
+    }
+
     /// <summary>Keeps every pointer valid for a scope, even when another thread disposes the file.</summary>
     /// <exception cref="ObjectDisposedException">The file was disposed before.</exception>
     internal Lifetime.Lease Acquire() => _lifetime.Acquire();

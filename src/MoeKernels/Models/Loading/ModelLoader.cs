@@ -37,6 +37,8 @@ internal static class ModelLoader
         try
         {
             ModelDescription description = FamilyRegistry.Describe(folder.Config);
+            if (prefetch)
+                folder.Checkpoint.UseHugePages();
             var binder = new WeightBinder(folder.Checkpoint, folder.Config, memory, exactTernary: exactTernary);
             TransformerParts parts = Bind(binder, description, roundRotaryToBFloat16, cancellation);
             if (prefetch)
