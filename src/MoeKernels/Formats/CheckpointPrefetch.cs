@@ -25,7 +25,7 @@ public sealed partial class Checkpoint
         await prefetch.RunAsync(_lifetime, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Asks for large pages for all that will be read. What is in the page cache already stays as it is, so this
-    /// comes before the first tensor is touched.</summary>
+    /// <summary>Asks for large pages for all that will be read. What is in the page cache already stays as it is, so
+    /// this comes before the first tensor is touched.</summary>
     internal void UseHugePages() => Array.ForEach(_files, file => file.UseHugePages());
 }

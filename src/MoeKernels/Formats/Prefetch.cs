@@ -3,9 +3,9 @@ namespace MoeKernels.Formats;
 /// <summary>Makes the pages of tensors resident with several threads.</summary>
 /// <remarks>
 /// Why pieces and threads: a page fault reads 128 KiB and waits for it, which leaves a disk idle in between. A piece is
-/// requested as a whole before its pages are mapped, and each thread has one under way. Large pages are read as they are
-/// mapped: a request would fill the cache with small ones. They count later, too: with small ones a token of a compressed
-/// model spends a fifth of its time on TLB misses.
+/// requested as a whole before its pages are mapped, and each thread has one under way. Large pages are read as they
+/// are mapped: a request would fill the cache with small ones. They count later, too: with small ones a token of a
+/// compressed model spends a fifth of its time on TLB misses.
 /// </remarks>
 internal sealed unsafe class Prefetch
 {

@@ -5,8 +5,8 @@ using MoeKernels.Models.Loading;
 
 namespace MoeKernels.Compression;
 
-/// <summary>Measures how far a model's predictions move when one of its layers is exchanged, on windows that it keeps at
-/// the depth of that layer.</summary>
+/// <summary>Measures how far a model's predictions move when one of its layers is exchanged, on windows that it keeps
+/// at the depth of that layer.</summary>
 internal sealed unsafe class DivergenceMeter : IDisposable
 {
     /// <summary>Tokens whose logits are in memory at a time.</summary>

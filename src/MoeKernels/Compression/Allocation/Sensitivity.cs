@@ -35,34 +35,33 @@ internal sealed class Sensitivity(
     public IReadOnlyList<CellCurve> Run()
     {
         var curves = new List<CellCurve>();
+        var streams = new List<TokenRows>();
         int firstBlock = 0;
-        DenseStream? encoder = null;
         try
         {
             foreach ((StackSpec spec, WindowRunner runner) in runners.Stacks)
             {
-                EncodedWindows? encoded = encoder is null ? null : new(encoder.Residual, runner.Windows.Length);
-                var streams = new DenseStream(runner.Rows, source.Description.Hidden);
-                Walk(streams, spec, runner, encoded, firstBlock, curves);
-                encoder?.Dispose();
-                encoder = streams;
+                EncodedWindows? encoded = streams.Count == 0 ? null : new(streams[^1], runner.Windows.Length);
+                streams.Add(new TokenRows(runner.Rows, source.Description.Hidden));
+                Walk(streams[^1], spec, runner, encoded, firstBlock, curves);
                 firstBlock += spec.Blocks.Count;
             }
         }
         finally
         {
-            encoder?.Dispose();
+            streams.ForEach(rows => rows.Dispose());
         }
 
         return curves;
     }
 
     private void Walk(
-        DenseStream streams, StackSpec spec, WindowRunner runner, EncodedWindows? encoded, int firstBlock,
+        TokenRows residual, StackSpec spec, WindowRunner runner, EncodedWindows? encoded, int firstBlock,
         List<CellCurve> curves)
     {
         int total = StackWalk.Cells(source.Description).Count();
-        source.Embed(spec, runner, streams.Residual);
+        using var streams = new DenseStream(residual);
+        source.Embed(spec, runner, residual);
         for (int block = 0; block < spec.Blocks.Count; block++)
         {
             foreach (SublayerSpec sublayer in spec.Blocks[block].Sublayers)
@@ -80,7 +79,7 @@ internal sealed class Sensitivity(
             }
         }
 
-        source.FinalNorm(spec, runner, streams.Residual);
+        source.FinalNorm(spec, runner, residual);
     }
 
     private IEnumerable<CellCurve> Curves(

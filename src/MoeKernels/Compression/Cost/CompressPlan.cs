@@ -30,8 +30,8 @@ public sealed record CompressPlan
     /// <summary>Memory while layers are coded, likewise.</summary>
     public required long CodingBytes { get; init; }
 
-    /// <summary>Memory while the result is evaluated, likewise; 0 where it is not. Both models are mapped then, and
-    /// what does not fit the machine is read again from the files.</summary>
+    /// <summary>Memory while the result is evaluated, likewise. Both models are mapped then, and what does not fit
+    /// the machine is read again from the files.</summary>
     public required long EvaluatingBytes { get; init; }
 
     /// <summary>The most memory that will be resident at a time.</summary>

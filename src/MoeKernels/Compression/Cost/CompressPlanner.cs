@@ -76,7 +76,7 @@ internal static class CompressPlanner
                 + (trials * output * (Writing + (2 * Hashing))),
             MeasuringBytes = measuring == 0 ? 0 : resident + measuring,
             CodingBytes = resident + coding,
-            EvaluatingBytes = evaluating == 0 ? 0 : resident + evaluating,
+            EvaluatingBytes = resident + evaluating,
             PeakBytes = Math.Min(peak, Math.Max(needed, hardware.AvailableMemoryBytes)),
             NeededBytes = needed,
             OutputBytes = output,

@@ -28,12 +28,14 @@ internal sealed class CompressionMemory(RunSizes sizes, MemoryPlan dense)
     {
         if (!sizes.Measures)
             return 0;
+        // Of an encoder its outputs stay: in the meter those of the dense model and others.
         bool encodes = sizes.Model.Encoder is not null;
         long streams = (long)Float * Hidden * (
-            ((encodes ? 7L : 5) * sizes.Text.Measured.Tokens.Length) + ((encodes ? 6L : 3) * sizes.ProbedTokens));
+            ((encodes ? 7L : 5) * sizes.Text.Measured.Tokens.Length) + ((encodes ? 4L : 3) * sizes.ProbedTokens));
         long logits = 3L * ComparedTokens * sizes.Model.VocabularySize * Float;
         long head = sizes.EdgeBytes(WeightRole.Head);
-        return RuntimeGrowth + streams + (2 * sizes.Model.Stacks.Count * Calls()) + logits + Math.Max(LayerBytes(), head)
+        long calls = 2 * sizes.Model.Stacks.Count * Calls();
+        return RuntimeGrowth + streams + calls + logits + Math.Max(LayerBytes(), head)
             + Sparse().Max(moe => Probed(moe));
     }
 

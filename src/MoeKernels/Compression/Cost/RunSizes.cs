@@ -23,7 +23,8 @@ internal sealed record RunSizes
 
     /// <summary>Every sublayer, encoder first.</summary>
     public IReadOnlyList<LayerSpec> Layers =>
-        [.. Model.Stacks.SelectMany(stack => stack.Blocks).SelectMany(block => block.Sublayers).Select(part => part.Layer)];
+        [.. Model.Stacks.SelectMany(stack => stack.Blocks).SelectMany(block => block.Sublayers)
+            .Select(part => part.Layer)];
 
     /// <summary>Calibration tokens.</summary>
     public int Tokens => Text.Calibrated.Tokens.Length;

@@ -10,7 +10,7 @@ namespace MoeKernels.Compression;
 internal static class StateKey
 {
     /// <summary>Version of everything that decides what is written.</summary>
-    private const int Version = 2;
+    private const int Version = 3;
 
     /// <summary>Digest of all of it; files of the model count by name, size and time.</summary>
     /// <param name="folder">The dense model.</param>

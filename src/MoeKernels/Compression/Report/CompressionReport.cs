@@ -30,7 +30,7 @@ public sealed record CompressionReport
     /// <summary>Parameters and bytes before and after.</summary>
     public required CompressedSizes Sizes { get; init; }
 
-    /// <summary>The compressed model beside its source, one entry a text; empty when nothing was evaluated.</summary>
+    /// <summary>The compressed model beside its source, one entry a text; older reports may have none.</summary>
     public IReadOnlyList<ReportQuality> Quality { get; init; } = [];
 
     /// <summary>Time and memory.</summary>

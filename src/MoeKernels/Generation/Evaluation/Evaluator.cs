@@ -6,8 +6,8 @@ namespace MoeKernels.Generation.Evaluation;
 /// <summary>Scores windows of tokens with a model and, side by side, a reference.</summary>
 /// <remarks>Protocol: each text is encoded without special tokens and followed by the end-of-sequence token; texts are
 /// joined in the order given; window w has inputs ids[W w .. W w + W - 1] and the same shifted by one as targets; the
-/// last, partial window is dropped. An encoder-decoder reads the targets of a window as its source and writes them again
-/// behind its start token.</remarks>
+/// last, partial window is dropped. An encoder-decoder reads the targets of a window as its source and writes them
+/// again behind its start token.</remarks>
 internal sealed class Evaluator : IDisposable
 {
     private readonly WindowScorer _model;

@@ -88,12 +88,27 @@ public class EvaluatorTests(SampleModel sample) : IClassFixture<SampleModel>
     }
 
     [Fact]
-    public async Task Evaluate_WithAReferenceOfAnotherKind_IsRefused()
+    public async Task Evaluate_WithAReferenceOfAnotherVocabulary_IsRefused()
     {
         using var model = await MoeModel.LoadAsync(RepositoryPaths.DataFile("models", "switch"));
         var asReference = await Assert.ThrowsAsync<MoeUnsupportedException>(
             () => sample.Model.EvaluateAsync([Book], reference: model));
         Assert.Contains("vocabulary", asReference.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Evaluate_WithAReferenceOfAnotherKind_IsRefused()
+    {
+        using var reading = await MoeModel.LoadAsync(RepositoryPaths.DataFile("models", "switch"));
+        using var writing = await MoeModel.LoadAsync(RepositoryPaths.DataFile("models", "qwen3_moe"));
+        int[] ids = TestCompression.RandomIds(96, 20);
+        EvaluationOptions options = new() { Window = 8 };
+        foreach ((MoeModel model, MoeModel reference) in new[] { (reading, writing), (writing, reading) })
+        {
+            var e = Assert.Throws<MoeUnsupportedException>(
+                () => model.Evaluate(ids, options, reference, null, default));
+            Assert.Contains("encoder", e.Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]

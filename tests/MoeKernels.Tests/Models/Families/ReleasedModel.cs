@@ -18,7 +18,7 @@ internal sealed class ReleasedModel
         Config = ConfigReader.Open(RepositoryPaths.DataFile("configs", $"{name}.json"));
         Description = FamilyRegistry.Describe(Config);
         Add(Description.Head);
-        foreach (StackSpec stack in new[] { Description.Encoder, Description.Decoder }.OfType<StackSpec>())
+        foreach (StackSpec stack in Description.Stacks)
             Add(stack);
     }
 
