@@ -86,7 +86,8 @@ internal sealed class QualityRun : IDisposable
                 $"Calibration: {_run.Text.Calibrated.Count} windows of {_run.Text.Calibrated.Length} tokens, "
                     + $"allocation {_options.Allocation}. Loss above dense ({_denseValidation:F4} validation, "
                     + $"{_denseTest:F4} test) in nats per token over all windows of the books; KL on 96 windows; "
-                    + $"bits per expert weight, all metadata counted. Reference: the laboratory's figures (96 windows, 65 thousand tokens)."),
+                    + $"bits per expert weight, all metadata counted. "
+                    + $"Reference: the laboratory's figures (96 windows, 65 thousand tokens)."),
             string.Empty,
             "| bits | loss, validation | reference | reached | KL, validation | loss, test | coded as |",
             "| ---: | ---: | ---: | --- | ---: | ---: | --- |",
